@@ -1,0 +1,150 @@
+"""Chains of stages: one sidecar for all adjacent row-local steps over row-aligned inputs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.dataset import Dataset, Expansion, Task
+from pipeline.errors import PlanError
+from pipeline.stage import Configured, Resources, Transform
+from pipeline.store import Made, Shard, Store
+
+_OPENED: dict[tuple[object, ...], list[Transform]] = {}
+
+
+def annotate(name: str, *inputs: Dataset, stages: Sequence[Configured]) -> Dataset:
+    """A sidecar that holds what the stages write, row-aligned with the first input.
+
+    Every input after the first must be a sidecar of the same documents. Raises PlanError if a stage reads a column that
+    no input and no earlier stage has, or has with another type.
+    """
+    if not inputs or not stages:
+        raise PlanError(f"annotate({name!r}) needs at least one input and one stage")
+    _check_columns(name, inputs, stages)
+    written = [field for configured in stages for field in configured.stage.writes]
+    return Dataset(
+        name=name,
+        version=1,
+        config=[(c.stage.name, c.stage.version, c.config) for c in stages],
+        inputs=inputs,
+        schema=pa.schema(written),
+        expand=_expand,
+        libraries=tuple(sorted({library for c in stages for library in c.stage.libraries})),
+        exact=all(c.stage.exact for c in stages),
+        details={"stages": tuple(stages)},
+    )
+
+
+def zip_columns(store: Store, inputs: Sequence[Shard], columns: Sequence[Sequence[str]]) -> pa.Table:
+    """Columns of row-aligned shards side by side. Raises PlanError if the shards are not aligned."""
+    base, rows, parts = inputs[0].base, None, []
+    for shard, names in zip(inputs, columns, strict=True):
+        record = store.record(shard)
+        if record.base != base or (rows is not None and record.rows != rows):
+            raise PlanError(f"{shard.step}/{shard.key} ({record.rows} rows) is not aligned with documents {base}")
+        rows = record.rows
+        if names:
+            parts.append(store.read(shard, list(names)))
+    return pa.table({name: part[name] for part in parts for name in part.column_names})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChainCall:
+    """Read, run the stages, write: the body of one task, in pieces that the executors can place."""
+
+    inputs: tuple[Shard, ...]
+    columns: tuple[tuple[str, ...], ...]
+    """What to read from each input."""
+    stages: tuple[Configured, ...]
+    output: Shard
+    made: Made
+
+    def load(self, store: Store) -> pa.Table:
+        """The columns that the stages read."""
+        return zip_columns(store, self.inputs, self.columns)
+
+    def open(self) -> list[Transform]:
+        """The stages' functions, opened once per process."""
+        key = tuple((c.stage.name, c.stage.version, repr(c.config)) for c in self.stages)
+        if key not in _OPENED:
+            _OPENED[key] = [configured.open() for configured in self.stages]
+        return _OPENED[key]
+
+    def save(self, store: Store, table: pa.Table) -> None:
+        """Commit what the stages wrote."""
+        counters: Counter[str] = Counter(self.made.counters)
+        for configured in self.stages:
+            if configured.stage.count is not None:
+                counters.update(configured.stage.count(table.select(configured.stage.writes.names)))
+        names = [name for configured in self.stages for name in configured.stage.writes.names]
+        made = Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters)
+        store.commit(self.output, table.select(names), made)
+
+    def __call__(self, store: Store) -> None:
+        table = self.load(store)
+        for transform in self.open():
+            table = extend(table, transform(table))
+        self.save(store, table)
+
+
+def extend(table: pa.Table, written: pa.Table) -> pa.Table:
+    """The table with the written columns beside (or in place of) its own."""
+    for field, column in zip(written.schema, written.columns, strict=True):
+        position = table.schema.get_field_index(field.name)
+        table = table.append_column(field, column) if position < 0 else table.set_column(position, field, column)
+    return table
+
+
+def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
+    stages: tuple[Configured, ...] = dataset.details["stages"]
+    columns = _columns_of(dataset.inputs, stages)
+    shards = [expansion.shards(i) for i in dataset.inputs]
+    if len({len(s) for s in shards}) != 1:
+        raise PlanError(f"inputs of {dataset.name} have {[len(s) for s in shards]} shards; they must be sidecars of one base")
+    resources = Resources(
+        cpus=max(c.stage.resources.cpus for c in stages),
+        gpus=max(c.stage.resources.gpus for c in stages),
+        memory_bytes=max(c.stage.resources.memory_bytes for c in stages),
+    )
+    tasks = []
+    for number, row in enumerate(zip(*shards, strict=True)):
+        base = row[0]
+        output = dataset.shard(*(s.key for s in row), base=base.base, rows=base.rows, size=base.bytes)
+        made = Made(exact=dataset.exact, libraries=dataset.versions, counters={"bytes": base.bytes or 0})
+        call = ChainCall(inputs=row, columns=columns, stages=stages, output=output, made=made)
+        label = f"{number + 1}/{len(shards[0])}"
+        tasks.append(Task(label=label, outputs=(output,), call=call, inputs=row, resources=resources))
+    return tasks
+
+
+def _columns_of(inputs: Sequence[Dataset], stages: Sequence[Configured]) -> tuple[tuple[str, ...], ...]:
+    """Which columns to read from which input: the first that has one gives it, unless an earlier stage wrote it."""
+    wanted: list[list[str]] = [[] for _ in inputs]
+    have: set[str] = set()
+    for configured in stages:
+        for name in configured.stage.reads.names:
+            if name not in have:
+                have.add(name)
+                wanted[next(i for i, d in enumerate(inputs) if name in d.schema.names)].append(name)
+        have.update(configured.stage.writes.names)
+    return tuple(tuple(names) for names in wanted)
+
+
+def _check_columns(name: str, inputs: Sequence[Dataset], stages: Sequence[Configured]) -> None:
+    types: dict[str, pa.DataType] = {}
+    for dataset in inputs:
+        for field in dataset.schema:
+            types.setdefault(field.name, field.type)
+    written: set[str] = set()
+    for configured in stages:
+        stage = configured.stage
+        for field in stage.reads:
+            if types.get(field.name) != field.type:
+                found = f"it is {types[field.name]}" if field.name in types else f"columns there: {', '.join(types)}"
+                raise PlanError(f"{name}: stage {stage.name} reads {field.name}: {field.type}, but {found}")
+        if twice := written & set(stage.writes.names):
+            raise PlanError(f"{name}: two stages write {', '.join(sorted(twice))}; put them into two sidecars")
+        written |= set(stage.writes.names)
+        types |= {field.name: field.type for field in stage.writes}

@@ -1,0 +1,220 @@
+"""Bytes under names: a local folder or an S3-compatible bucket behind one small interface.
+
+Writes are atomic: a name has all its bytes or does not exist. `create` is the compare-and-set that publishing needs.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import obstore
+import pyarrow as pa
+import pyarrow.fs as pafs
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import S3Store
+
+from pipeline.errors import SiteError
+from pipeline.site import StoreSite
+
+
+class Storage(Protocol):
+    """Names are `/`-separated and relative to the root."""
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file to read at random. Raises FileNotFoundError."""
+
+    def read(self, name: str) -> bytes:
+        """All bytes. Raises FileNotFoundError."""
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Put the bytes there, whatever was there before."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put the bytes there if the name is free; False if it is taken."""
+
+    def copy(self, name: str, to: str) -> None:
+        """The same bytes under a second name, without moving them through this process where possible."""
+
+    def list(self, prefix: str) -> list[str]:
+        """File names directly under a folder, sorted; empty if there is no such folder."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Folder names directly under a folder, sorted."""
+
+    def delete(self, name: str) -> None:
+        """Remove it if it is there."""
+
+    def url(self, name: str) -> str:
+        """How a user opens it with other tools."""
+
+
+def open_storage(site: StoreSite) -> Storage:
+    """The storage a site names. Raises SiteError when it cannot be used."""
+    if site.path.startswith("s3://"):
+        return ObjectStorage(site)
+    if "://" in site.path:
+        raise SiteError(f"store.path = {site.path!r}: expected a folder or s3://bucket/prefix")
+    return LocalStorage(Path(site.path))
+
+
+class LocalStorage:
+    """A folder. Temporary file, fsync, rename; `create` is `os.link`, which fails when the name exists."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        with _disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+
+    def open(self, name: str) -> pa.NativeFile:
+        return pa.OSFile(str(self.root / name), "rb")
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        path = self.root / name
+        with _disk_errors(path), self._temporary(path, data) as temporary:
+            temporary.replace(path)
+            _sync_folder(path.parent)
+
+    def create(self, name: str, data: bytes) -> bool:
+        path = self.root / name
+        with _disk_errors(path), self._temporary(path, data) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            _sync_folder(path.parent)
+        return True
+
+    def copy(self, name: str, to: str) -> None:
+        source, target = self.root / name, self.root / to
+        with _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.link(source, target)
+                return
+            if not os.path.samefile(source, target):
+                self.write(to, source.read_bytes())
+
+    def list(self, prefix: str) -> list[str]:
+        with suppress(FileNotFoundError), os.scandir(self.root / prefix) as entries:
+            return sorted(entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
+        return []
+
+    def folders(self, prefix: str) -> list[str]:
+        with suppress(FileNotFoundError), os.scandir(self.root / prefix) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+        return []
+
+    def delete(self, name: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+
+    def url(self, name: str) -> str:
+        return str(self.root / name)
+
+    @staticmethod
+    @contextmanager
+    def _temporary(path: Path, data: bytes | pa.Buffer) -> Iterator[Path]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class ObjectStorage:
+    """A bucket: reads and PUTs through pyarrow, `create` through obstore's If-None-Match."""
+
+    def __init__(self, site: StoreSite) -> None:
+        bucket, _, prefix = site.path.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise SiteError(f"store.path = {site.path!r}: expected s3://bucket/prefix")
+        key, secret = os.environ.get(site.access_key_env), os.environ.get(site.secret_key_env)
+        if site.endpoint and not (key and secret):
+            raise SiteError(f"store.endpoint is set; put its keys into {site.access_key_env} and {site.secret_key_env}")
+        self.root, self.prefix = site.path.rstrip("/"), "/".join(part for part in (bucket, prefix.strip("/")) if part)
+        self.files = pafs.S3FileSystem(
+            access_key=key,
+            secret_key=secret,
+            region=site.region,
+            endpoint_override=site.endpoint,
+            scheme="http" if (site.endpoint or "").startswith("http:") else "https",
+        )
+        options = {"allow_http": "true"} if (site.endpoint or "").startswith("http:") else {}
+        keys = {"access_key_id": key, "secret_access_key": secret} if key and secret else {}
+        endpoint = {"endpoint": site.endpoint} if site.endpoint else {}
+        self.conditional = S3Store(
+            bucket, prefix=prefix.strip("/") or None, region=site.region, client_options=options, **keys, **endpoint
+        )
+        try:
+            self.files.get_file_info(bucket)
+        except OSError as error:
+            raise SiteError(f"cannot reach {site.path} ({error}); check store.endpoint, region and keys") from error
+
+    def open(self, name: str) -> pa.NativeFile:
+        return self.files.open_input_file(f"{self.prefix}/{name}")
+
+    def read(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return bytes(file.read())
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        with self.files.open_output_stream(f"{self.prefix}/{name}") as out:
+            out.write(data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        try:
+            obstore.put(self.conditional, name, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def copy(self, name: str, to: str) -> None:
+        self.files.copy_file(f"{self.prefix}/{name}", f"{self.prefix}/{to}")
+
+    def list(self, prefix: str) -> list[str]:
+        return self._names(prefix, pafs.FileType.File)
+
+    def folders(self, prefix: str) -> list[str]:
+        return self._names(prefix, pafs.FileType.Directory)
+
+    def _names(self, prefix: str, kind: pafs.FileType) -> list[str]:
+        selector = pafs.FileSelector(f"{self.prefix}/{prefix}", allow_not_found=True)
+        return sorted(info.base_name for info in self.files.get_file_info(selector) if info.type == kind)
+
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self.files.delete_file(f"{self.prefix}/{name}")
+
+    def url(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SiteError(f"no space left on the disk of {path}; free some and run the same command again") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise SiteError(f"cannot write {path}: {error.strerror}; choose another store.path in the site file") from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
