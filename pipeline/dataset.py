@@ -92,8 +92,8 @@ class Dataset:
         return Shard(step=self.folder, key=key, base=base or key, rows=rows, bytes=size)
 
 
-def topological(target: Dataset) -> list[Dataset]:
-    """The target and everything that it needs, inputs first, in a fixed order."""
+def topological(*targets: Dataset) -> list[Dataset]:
+    """The targets and everything that they need, inputs first, in a fixed order."""
     order: dict[Dataset, None] = {}
 
     def visit(dataset: Dataset) -> None:
@@ -103,5 +103,6 @@ def topological(target: Dataset) -> list[Dataset]:
             visit(needed)
         order[dataset] = None
 
-    visit(target)
+    for target in targets:
+        visit(target)
     return list(order)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.annotate import zip_columns
 from pipeline.dataset import Dataset, Expansion, Task
+from pipeline.fingerprint import digest
 from pipeline.store import Made, Shard, Store
 from schemas.manifest import Record
 
@@ -44,7 +45,7 @@ class Reduced:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exchange(Generic[Config]):
-    """The functions of an exchange. All are module-level, pure and deterministic."""
+    """What an exchange spills and writes, and its reduce. Maps and reduces are module-level, pure and deterministic."""
 
     name: str
     version: int
@@ -52,19 +53,20 @@ class Exchange(Generic[Config]):
     spills: pa.Schema
     """Columns of the spilled rows, without the partition."""
     writes: pa.Schema
-    map: Callable[[Config, Place, pa.Table], pa.Table]
-    """Columns of row-aligned shards to rows of `spills` plus an int32 column `partition`."""
     reduce: Callable[[Config, Place, pa.Table, pa.Table | None], Reduced]
     """All rows of a partition, and the columns of the base shard in an aligned exchange, to the output shard."""
     libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Feed:
-    """Row-aligned inputs of a map, with the columns to read from each."""
+class Feed(Generic[Config]):
+    """Row-aligned inputs of an exchange with the map that turns them into spilled rows."""
 
+    map: Callable[[Config, Place, pa.Table], pa.Table]
+    """Columns of row-aligned shards to rows of `spills` plus an int32 column `partition`."""
     datasets: tuple[Dataset, ...]
     columns: tuple[Columns, ...]
+    """What the map reads from each dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,37 +84,40 @@ Partitions = Callable[[Sequence[Shard], Sequence[Sequence[Record]]], int]
 def exchange(
     functions: Exchange[Config],
     config: Config,
-    feed: Feed,
+    feeds: Sequence[Feed[Config]],
     *,
     partitions: Partitions | Aligned,
     counts_of: tuple[Dataset, ...] = (),
-    shared: Callable[[Config, Sequence[Sequence[Record]]], Config] | None = None,
+    complete: Callable[[Config, Sequence[Sequence[Record]]], Config] | None = None,
 ) -> Dataset:
-    """A dataset with one shard per partition.
+    """A dataset with one shard per partition, from the rows that all feeds spill.
 
-    `counts_of` names datasets whose records decide the partitions or, through `shared`, complete the config; the tasks
-    stay unknown until those datasets are complete.
+    `counts_of` names datasets whose records decide the number of partitions or, through `complete`, fill in the config;
+    the tasks stay unknown until those datasets are complete.
     """
-    plan = _Plan(functions=functions, config=config, feed=feed, partitions=partitions, shared=shared)
-    spill = Dataset(
-        name=f"{functions.name}-map",
-        version=functions.version,
-        config=[config, [list(c) for c in feed.columns]],
-        inputs=feed.datasets,
-        schema=functions.spills,
-        expand=partial(_expand_map, plan),
-        libraries=functions.libraries,
-        counts_of=counts_of,
-        temporary=True,
+    plan = _Plan(functions=functions, config=config, feeds=tuple(feeds), partitions=partitions, complete=complete)
+    spills = tuple(
+        Dataset(
+            name=f"{functions.name}-map",
+            version=functions.version,
+            config=[config, feed.map.__name__, [list(c) for c in feed.columns]],
+            inputs=feed.datasets,
+            schema=functions.spills,
+            expand=partial(_expand_map, plan, feed),
+            libraries=functions.libraries,
+            counts_of=counts_of,
+            temporary=True,
+        )
+        for feed in feeds
     )
     aligned = partitions if isinstance(partitions, Aligned) else Aligned(datasets=(), columns=())
     return Dataset(
         name=functions.name,
         version=functions.version,
         config=[config, [list(c) for c in aligned.columns]],
-        inputs=(spill, *aligned.datasets),
+        inputs=(*spills, *aligned.datasets),
         schema=functions.writes,
-        expand=partial(_expand_reduce, plan, spill),
+        expand=partial(_expand_reduce, plan, spills),
         libraries=functions.libraries,
         counts_of=counts_of,
     )
@@ -122,61 +127,56 @@ def exchange(
 class _Plan:
     functions: Exchange[Any]
     config: Any
-    feed: Feed
+    feeds: tuple[Feed[Any], ...]
     partitions: Partitions | Aligned
-    shared: Callable[[Any, Sequence[Sequence[Record]]], Any] | None
+    complete: Callable[[Any, Sequence[Sequence[Record]]], Any] | None
 
     def settle(self, dataset: Dataset, expansion: Expansion) -> tuple[Any, int]:
         """The completed config and the number of partitions."""
         records = [expansion.records(d) for d in dataset.counts_of]
-        config = self.shared(self.config, records) if self.shared else self.config
+        config = self.complete(self.config, records) if self.complete else self.config
         if isinstance(self.partitions, Aligned):
             return config, len(expansion.shards(self.partitions.datasets[0]))
-        return config, self.partitions(expansion.shards(self.feed.datasets[0]), records)
+        return config, self.partitions(expansion.shards(self.feeds[0].datasets[0]), records)
 
 
-def _expand_map(plan: _Plan, dataset: Dataset, expansion: Expansion) -> list[Task]:
+def _expand_map(plan: _Plan, feed: Feed[Any], dataset: Dataset, expansion: Expansion) -> list[Task]:
     config, partitions = plan.settle(dataset, expansion)
-    shards = [expansion.shards(d) for d in plan.feed.datasets]
+    shards = [expansion.shards(d) for d in feed.datasets]
     made = Made(libraries=dataset.versions, counters={})
     tasks = []
     for index, row in enumerate(zip(*shards, strict=True)):
         place = Place(index=index, partitions=partitions)
-        output = dataset.shard(*(s.key for s in row), repr(place), _mark(plan, config), rows=row[0].rows, size=row[0].bytes)
-        call = MapCall(plan.functions, config, place, row, plan.feed.columns, output, made)
-        tasks.append(Task(label=f"map {index + 1}/{len(shards[0])}", outputs=(output,), call=call, inputs=row))
+        key = (*(s.key for s in row), str(index), str(partitions), digest(config))
+        output = dataset.shard(*key, rows=row[0].rows, size=row[0].bytes)
+        call = MapCall(plan.functions, feed.map, config, place, row, feed.columns, output, made)
+        tasks.append(Task(label=f"{index + 1}/{len(shards[0])}", outputs=(output,), call=call, inputs=row))
     return tasks
 
 
-def _expand_reduce(plan: _Plan, spill: Dataset, dataset: Dataset, expansion: Expansion) -> list[Task]:
+def _expand_reduce(plan: _Plan, spilled: tuple[Dataset, ...], dataset: Dataset, expansion: Expansion) -> list[Task]:
     config, partitions = plan.settle(dataset, expansion)
-    spills = expansion.shards(spill)
-    aligned = plan.partitions if isinstance(plan.partitions, Aligned) else None
-    bases = list(zip(*(expansion.shards(d) for d in aligned.datasets), strict=True)) if aligned else [()] * partitions
+    spills = tuple(shard for d in spilled for shard in expansion.shards(d))
+    aligned = plan.partitions if isinstance(plan.partitions, Aligned) else Aligned(datasets=(), columns=())
+    bases = list(zip(*(expansion.shards(d) for d in aligned.datasets), strict=True)) or [()] * partitions
     made = Made(libraries=dataset.versions, counters={})
-    all_spills = dataset.shard(*(s.key for s in spills)).key
+    all_spills = digest([s.key for s in spills], config)
     tasks = []
-    for index in range(partitions):
-        base: tuple[Shard, ...] = bases[index]
+    for index, base in enumerate(bases):
+        head: Shard | None = base[0] if base else None
         output = dataset.shard(
             all_spills,
             str(index),
             *(s.key for s in base),
-            base=base[0].base if base else None,
-            rows=base[0].rows if base else None,
-            size=base[0].bytes if base else None,
+            base=head.base if head else None,
+            rows=head.rows if head else None,
+            size=head.bytes if head else None,
         )
         place = Place(index=index, partitions=partitions)
-        columns = aligned.columns if aligned else ()
-        call = ReduceCall(plan.functions, config, place, spills, base, columns, output, made)
-        label = f"reduce {index + 1}/{partitions}"
-        tasks.append(Task(label=label, outputs=(output,), call=call, inputs=base, barriers=(spill,)))
+        call = ReduceCall(plan.functions, config, place, spills, base, aligned.columns, output, made)
+        label = f"{index + 1}/{partitions}"
+        tasks.append(Task(label=label, outputs=(output,), call=call, inputs=base, barriers=spilled))
     return tasks
-
-
-def _mark(plan: _Plan, config: Any) -> str:
-    """What a completed config adds to the keys of the maps."""
-    return "" if plan.shared is None else repr(config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,7 @@ class MapCall:
     """One map task."""
 
     functions: Exchange[Any]
+    map: Callable[[Any, Place, pa.Table], pa.Table]
     config: Any
     place: Place
     inputs: tuple[Shard, ...]
@@ -192,7 +193,7 @@ class MapCall:
     made: Made
 
     def __call__(self, store: Store) -> None:
-        rows = self.functions.map(self.config, self.place, zip_columns(store, self.inputs, self.columns))
+        rows = self.map(self.config, self.place, zip_columns(store, self.inputs, self.columns))
         parts = _split(rows, self.place.partitions, self.functions.spills)
         store.commit_spill(self.output, parts, self.functions.spills, self.made)
 

@@ -73,10 +73,12 @@ PROBLEMS = {
     "unreadable": "the operating system refused to open or read it; check its permissions",
     "broken-link": "a symbolic link to nothing, to a loop or out of the source folder",
     "unsafe-path": "an archive member with an absolute path or `..`; its archive was made to escape a folder",
-    "bomb": "an archive member or stream that expands beyond max_expansion_ratio or max_archive_bytes",
+    "bomb": "an archive member or stream that expands beyond max_expansion_ratio or max_archive_bytes, or overlaps",
     "truncated": "the compressed stream or archive ends early; fetch the file again",
     "corrupt": "the container cannot be read as what its name says; fetch the file again",
     "broken-record": "a line that is not a JSON object, or a record without a usable text field",
     "link": "an archive member that is a link or a device, not a file",
+    "encrypted": "an archive member behind a password; store it without one",
+    "unsupported": "an archive member stored in a way that is not read (rare compression, sparse file); pack it again",
 }
 """Why a document has no text. The key stands in `problem`; the value is shown to users."""
