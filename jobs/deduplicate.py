@@ -1,7 +1,7 @@
 """Exact duplicates over the whole corpus: two exchanges, by text hash and back to the shards.
 
-Reads `document_id` and `text_hash` of the documents. Writes the sidecar `duplicate_of`. Memory: 60 bytes per document of
-a shard in the maps and per distinct hash of a partition in the reduces (64 MB per million distinct texts).
+Reads `document_id` and `text_hash` of the documents. Writes the sidecar `duplicate_of`. Memory: 60 bytes per document
+of a shard in the maps and per distinct hash of a partition in the reduces (64 MB per million distinct texts).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from pipeline.exchange import Aligned, Exchange, Feed, Place, Reduced, exchange
 from pipeline.store import Shard
 from schemas.columns import columns
 from schemas.documents import ID, SHA256
-from schemas.manifest import Record
 
 DUPLICATES = columns(pa.field("duplicate_of", ID))
 """The document that is kept in place of this one: the smallest id with the same text. Null for that one itself."""
@@ -100,7 +99,9 @@ def _to_shard(config: DuplicatesConfig, place: Place, table: pa.Table) -> pa.Tab
 
 def _verdict(config: DuplicatesConfig, place: Place, rows: pa.Table, base: pa.Table | None) -> Reduced:
     assert base is not None
-    smallest = _smallest(pa.concat_tables([base.select(["document_id", "text_hash"]), rows.select(["document_id", "text_hash"])]))
+    smallest = _smallest(
+        pa.concat_tables([base.select(["document_id", "text_hash"]), rows.select(["document_id", "text_hash"])])
+    )
     position = pc.index_in(base["text_hash"].combine_chunks(), smallest["text_hash"].combine_chunks())
     survivor = smallest["document_id"].combine_chunks().take(position)
     is_copy = pc.and_(pc.is_valid(base["text_hash"]), pc.not_equal(survivor, base["document_id"]))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from pipeline.store import Made, Shard, Store
 _OPENED: dict[tuple[object, ...], list[Transform]] = {}
 
 
-def annotate(name: str, *inputs: Dataset, stages: Sequence[Configured]) -> Dataset:
+def annotate(name: str, *inputs: Dataset, stages: Sequence[Configured[Any]]) -> Dataset:
     """A sidecar that holds what the stages write, row-aligned with the first input.
 
     Every input after the first must be a sidecar of the same documents. Raises PlanError if a stage reads a column that
@@ -57,7 +58,7 @@ class ChainCall:
     inputs: tuple[Shard, ...]
     columns: tuple[tuple[str, ...], ...]
     """What to read from each input."""
-    stages: tuple[Configured, ...]
+    stages: tuple[Configured[Any], ...]
     output: Shard
     made: Made
 
@@ -77,7 +78,7 @@ class ChainCall:
         counters: Counter[str] = Counter(self.made.counters)
         for configured in self.stages:
             if configured.stage.count is not None:
-                counters.update(configured.stage.count(table.select(configured.stage.writes.names)))
+                counters.update(configured.stage.count(table))
         names = [name for configured in self.stages for name in configured.stage.writes.names]
         made = Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters)
         store.commit(self.output, table.select(names), made)
@@ -98,11 +99,13 @@ def extend(table: pa.Table, written: pa.Table) -> pa.Table:
 
 
 def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
-    stages: tuple[Configured, ...] = dataset.details["stages"]
+    stages: tuple[Configured[Any], ...] = dataset.details["stages"]
     columns = _columns_of(dataset.inputs, stages)
     shards = [expansion.shards(i) for i in dataset.inputs]
     if len({len(s) for s in shards}) != 1:
-        raise PlanError(f"inputs of {dataset.name} have {[len(s) for s in shards]} shards; they must be sidecars of one base")
+        raise PlanError(
+            f"inputs of {dataset.name} have {[len(s) for s in shards]} shards; they must be sidecars of one base"
+        )
     resources = Resources(
         cpus=max(c.stage.resources.cpus for c in stages),
         gpus=max(c.stage.resources.gpus for c in stages),
@@ -119,7 +122,7 @@ def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
     return tasks
 
 
-def _columns_of(inputs: Sequence[Dataset], stages: Sequence[Configured]) -> tuple[tuple[str, ...], ...]:
+def _columns_of(inputs: Sequence[Dataset], stages: Sequence[Configured[Any]]) -> tuple[tuple[str, ...], ...]:
     """Which columns to read from which input: the first that has one gives it, unless an earlier stage wrote it."""
     wanted: list[list[str]] = [[] for _ in inputs]
     have: set[str] = set()
@@ -132,7 +135,7 @@ def _columns_of(inputs: Sequence[Dataset], stages: Sequence[Configured]) -> tupl
     return tuple(tuple(names) for names in wanted)
 
 
-def _check_columns(name: str, inputs: Sequence[Dataset], stages: Sequence[Configured]) -> None:
+def _check_columns(name: str, inputs: Sequence[Dataset], stages: Sequence[Configured[Any]]) -> None:
     types: dict[str, pa.DataType] = {}
     for dataset in inputs:
         for field in dataset.schema:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.errors import SiteError
 from pipeline.execute import THREAD_VARIABLES
-from pipeline.site import Site
+from pipeline.site_file import Site
 
 PROJECT_PACKAGES = ("schemas", "pipeline", "stages", "jobs")
 
@@ -22,7 +22,7 @@ def cluster(site: Site, code: Sequence[str] = ()) -> Iterator[int]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray  # noqa: PLC0415 - half a second that `ls` and `plan` need not pay
+    import ray
 
     if ray.is_initialized():
         yield _cpus(site, ray)
@@ -42,7 +42,9 @@ def cluster(site: Site, code: Sequence[str] = ()) -> Iterator[int]:
     try:
         ray.init(**options)
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-        raise SiteError(f"cannot use Ray at {site.ray.address!r}: {error}; check ray.address in the site file") from error
+        raise SiteError(
+            f"cannot use Ray at {site.ray.address!r}: {error}; check ray.address in the site file"
+        ) from error
     try:
         yield _cpus(site, ray)
     finally:

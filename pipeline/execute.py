@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.dataset import Task
 from pipeline.errors import GristmillError
-from pipeline.site import Site
+from pipeline.site_file import Site
 from pipeline.storage import open_storage
 from pipeline.store import Store
 

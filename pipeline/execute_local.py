@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.dataset import Task
 from pipeline.execute import Outcome, attempt, worker_store
-from pipeline.site import Site
+from pipeline.site_file import Site
 
 
 class LocalExecutor:

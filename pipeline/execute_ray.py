@@ -12,10 +12,10 @@ from ray import cloudpickle
 from pipeline.dataset import Task
 from pipeline.execute import Failure, Outcome, attempt, failure_of, use_code, worker_store
 from pipeline.execute_ray_data import stream_chain
-from pipeline.site import Site
+from pipeline.site_file import Site
 
 
-@ray.remote
+@ray.remote  # type: ignore[untyped-decorator] # ray has no types
 def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | None:
     use_code(code)
     task: Task = cloudpickle.loads(payload)

@@ -14,13 +14,11 @@ from ray import cloudpickle
 from pipeline.annotate import ChainCall, extend
 from pipeline.dataset import Task
 from pipeline.execute import Failure, failure_of, use_code, worker_store
-from pipeline.site import Site
+from pipeline.site_file import Site
 from pipeline.stage import Configured
 
 
-def stream_chain(
-    tasks: Sequence[Task], site: Site, cpus: int, code: list[str]
-) -> Iterator[tuple[str, Failure | None]]:
+def stream_chain(tasks: Sequence[Task], site: Site, cpus: int, code: list[str]) -> Iterator[tuple[str, Failure | None]]:
     """Run chains that share their stages; yields (key of the output, failure) as shards end."""
     first = tasks[0].call
     assert isinstance(first, ChainCall)

@@ -75,7 +75,9 @@ class IngestCall:
         if count != len(self.outputs):
             raise SourceError(f"{self.unit.label} gave {count} shards, {len(self.outputs)} were planned; run again")
 
-    def _commit(self, store: Store, shard: Shard, raw: pa.Table, transforms: list[Callable[[pa.Table], pa.Table]]) -> None:
+    def _commit(
+        self, store: Store, shard: Shard, raw: pa.Table, transforms: list[Callable[[pa.Table], pa.Table]]
+    ) -> None:
         if raw.num_rows != shard.rows:
             raise SourceError(
                 f"{self.unit.label} gave {raw.num_rows} documents where the scan found {shard.rows}: "
@@ -86,9 +88,9 @@ class IngestCall:
         written = raw
         for configured, transform in zip(self.stages, transforms, strict=True):
             written = transform(table)
-            if configured.stage.count is not None:
-                counters.update(configured.stage.count(written))
             table = extend(table, written)
+            if configured.stage.count is not None:
+                counters.update(configured.stage.count(table))
         store.commit(shard, written, Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters))
 
 

@@ -25,7 +25,9 @@ def parquet_bytes(table: pa.Table, *, rows_per_group: int | None = None) -> pa.B
         compression_level=1,
         use_dictionary=repeated,
         row_group_size=rows,
-        write_statistics=[f.name for f in table.schema if not pa.types.is_nested(f.type) and f.name not in ("text", "raw")],
+        write_statistics=[
+            f.name for f in table.schema if not pa.types.is_nested(f.type) and f.name not in ("text", "raw")
+        ],
         data_page_version="1.0",
         version="2.6",
         store_schema=True,

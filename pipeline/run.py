@@ -20,7 +20,7 @@ class Event:
     """What a run tells its listeners."""
 
     kind: str
-    """`planned` (a dataset was expanded), `started`, `finished`, `failed`, `retried` (a task), `idle` (nothing came)."""
+    """`planned` (a dataset was expanded), `started`, `finished`, `failed`, `retried` (a task) or `idle`."""
     dataset: Dataset | None = None
     task: Task | None = None
     failure: Failure | None = None
@@ -154,4 +154,4 @@ def _is_stateful(task: Task) -> bool:
 def _report(failures: dict[str, tuple[Dataset, Task, Failure]]) -> str:
     lines = [f"  {dataset.name} {task.label}: {failure.message}" for dataset, task, failure in failures.values()]
     shown = "\n".join(lines[:20]) + (f"\n  and {len(lines) - 20} more" if len(lines) > 20 else "")
-    return f"{len(lines)} shard(s) failed; all others are committed. Mend the cause and run the same command again:\n{shown}"
+    return f"{len(lines)} shard(s) failed, all others are committed; mend the cause and run the same again:\n{shown}"

@@ -50,7 +50,8 @@ class Stage(Generic[Config]):
     libraries: tuple[str, ...] = ()
     """Distributions whose version is part of identity, e.g. `tree-sitter-python`."""
     count: Callable[[pa.Table], Counts] | None = None
-    """Counts reasons in its output for the funnel, e.g. `{"too-long": 3}`."""
+    """Counters of a shard for the funnel, from a table with the columns of `reads` and `writes`: `out_rows` and
+    `out_bytes` (documents that pass), `reason:NAME` (documents that do not)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

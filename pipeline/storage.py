@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 import pyarrow as pa
@@ -18,7 +18,10 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import S3Store
 
 from pipeline.errors import SiteError
-from pipeline.site import StoreSite
+from pipeline.site_file import StoreSite
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 
 class Storage(Protocol):
@@ -39,7 +42,7 @@ class Storage(Protocol):
     def copy(self, name: str, to: str) -> None:
         """The same bytes under a second name, without moving them through this process where possible."""
 
-    def list(self, prefix: str) -> list[str]:
+    def files(self, prefix: str) -> list[str]:
         """File names directly under a folder, sorted; empty if there is no such folder."""
 
     def folders(self, prefix: str) -> list[str]:
@@ -98,10 +101,10 @@ class LocalStorage:
             with suppress(FileExistsError):
                 os.link(source, target)
                 return
-            if not os.path.samefile(source, target):
+            if not source.samefile(target):
                 self.write(to, source.read_bytes())
 
-    def list(self, prefix: str) -> list[str]:
+    def files(self, prefix: str) -> list[str]:
         with suppress(FileNotFoundError), os.scandir(self.root / prefix) as entries:
             return sorted(entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
         return []
@@ -143,46 +146,49 @@ class ObjectStorage:
         if site.endpoint and not (key and secret):
             raise SiteError(f"store.endpoint is set; put its keys into {site.access_key_env} and {site.secret_key_env}")
         self.root, self.prefix = site.path.rstrip("/"), "/".join(part for part in (bucket, prefix.strip("/")) if part)
-        self.files = pafs.S3FileSystem(
+        self._system = pafs.S3FileSystem(
             access_key=key,
             secret_key=secret,
             region=site.region,
             endpoint_override=site.endpoint,
             scheme="http" if (site.endpoint or "").startswith("http:") else "https",
         )
-        options = {"allow_http": "true"} if (site.endpoint or "").startswith("http:") else {}
-        keys = {"access_key_id": key, "secret_access_key": secret} if key and secret else {}
-        endpoint = {"endpoint": site.endpoint} if site.endpoint else {}
-        self.conditional = S3Store(
-            bucket, prefix=prefix.strip("/") or None, region=site.region, client_options=options, **keys, **endpoint
+        config: S3Config = {"region": site.region}
+        if key and secret:
+            config |= {"access_key_id": key, "secret_access_key": secret}
+        if site.endpoint:
+            config |= {"endpoint": site.endpoint}
+        allow_http = (site.endpoint or "").startswith("http:")
+        self._conditional = S3Store(
+            bucket, prefix=prefix.strip("/") or None, config=config, client_options={"allow_http": allow_http}
         )
         try:
-            self.files.get_file_info(bucket)
+            self._system.get_file_info(bucket)
         except OSError as error:
             raise SiteError(f"cannot reach {site.path} ({error}); check store.endpoint, region and keys") from error
 
     def open(self, name: str) -> pa.NativeFile:
-        return self.files.open_input_file(f"{self.prefix}/{name}")
+        return self._system.open_input_file(f"{self.prefix}/{name}")
 
     def read(self, name: str) -> bytes:
         with self.open(name) as file:
             return bytes(file.read())
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
-        with self.files.open_output_stream(f"{self.prefix}/{name}") as out:
+        with self._system.open_output_stream(f"{self.prefix}/{name}") as out:
             out.write(data)
 
     def create(self, name: str, data: bytes) -> bool:
         try:
-            obstore.put(self.conditional, name, data, mode="create")
+            obstore.put(self._conditional, name, data, mode="create")
         except AlreadyExistsError:
             return False
         return True
 
     def copy(self, name: str, to: str) -> None:
-        self.files.copy_file(f"{self.prefix}/{name}", f"{self.prefix}/{to}")
+        self._system.copy_file(f"{self.prefix}/{name}", f"{self.prefix}/{to}")
 
-    def list(self, prefix: str) -> list[str]:
+    def files(self, prefix: str) -> list[str]:
         return self._names(prefix, pafs.FileType.File)
 
     def folders(self, prefix: str) -> list[str]:
@@ -190,11 +196,11 @@ class ObjectStorage:
 
     def _names(self, prefix: str, kind: pafs.FileType) -> list[str]:
         selector = pafs.FileSelector(f"{self.prefix}/{prefix}", allow_not_found=True)
-        return sorted(info.base_name for info in self.files.get_file_info(selector) if info.type == kind)
+        return sorted(info.base_name for info in self._system.get_file_info(selector) if info.type == kind)
 
     def delete(self, name: str) -> None:
         with suppress(FileNotFoundError):
-            self.files.delete_file(f"{self.prefix}/{name}")
+            self._system.delete_file(f"{self.prefix}/{name}")
 
     def url(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -208,7 +214,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SiteError(f"no space left on the disk of {path}; free some and run the same command again") from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-            raise SiteError(f"cannot write {path}: {error.strerror}; choose another store.path in the site file") from error
+            raise SiteError(
+                f"cannot write {path}: {error.strerror}; choose another store.path in the site file"
+            ) from error
         raise
 
 

@@ -44,7 +44,7 @@ class Store:
 
     def committed(self, step: str) -> set[str]:
         """Keys that a step has committed."""
-        return {name.removesuffix(".json") for name in self.storage.list(f"records/{step}")}
+        return {name.removesuffix(".json") for name in self.storage.files(f"records/{step}")}
 
     def record(self, shard: Shard) -> Record:
         """The commit record. Raises FileNotFoundError for a shard that is not committed."""

@@ -6,25 +6,25 @@ a corpus is row-aligned with it.
 
 import pyarrow as pa
 
+from schemas.columns import columns
+
 ID = pa.binary(16)
 """blake2b-128 of (origin, revision, path, member)."""
 
 SHA256 = pa.binary(32)
 
-RAW = pa.schema(
-    [
-        pa.field("origin", pa.string(), nullable=False),
-        pa.field("revision", pa.string(), nullable=False),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("member", pa.string()),
-        pa.field("language", pa.string()),
-        pa.field("license", pa.string()),
-        pa.field("license_from", pa.string()),
-        pa.field("size", pa.int64(), nullable=False),
-        pa.field("content_hash", SHA256),
-        pa.field("content", pa.binary()),
-        pa.field("problem", pa.string()),
-    ]
+RAW = columns(
+    pa.field("origin", pa.string(), nullable=False),
+    pa.field("revision", pa.string(), nullable=False),
+    pa.field("path", pa.string(), nullable=False),
+    pa.field("member", pa.string()),
+    pa.field("language", pa.string()),
+    pa.field("license", pa.string()),
+    pa.field("license_from", pa.string()),
+    pa.field("size", pa.int64(), nullable=False),
+    pa.field("content_hash", SHA256),
+    pa.field("content", pa.binary()),
+    pa.field("problem", pa.string()),
 )
 """One row per document as a reader found it, before decoding.
 
@@ -39,24 +39,22 @@ content: the bytes; null exactly where `problem` names why they could not be rea
 problem: a reason of `PROBLEMS`, or null.
 """
 
-DOCUMENT = pa.schema(
-    [
-        pa.field("document_id", ID, nullable=False),
-        pa.field("origin", pa.string(), nullable=False),
-        pa.field("revision", pa.string(), nullable=False),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("member", pa.string()),
-        pa.field("language", pa.string()),
-        pa.field("license", pa.string()),
-        pa.field("license_from", pa.string()),
-        pa.field("size", pa.int64(), nullable=False),
-        pa.field("content_hash", SHA256),
-        pa.field("text_hash", SHA256),
-        pa.field("encoding", pa.string()),
-        pa.field("text", pa.string()),
-        pa.field("raw", pa.binary()),
-        pa.field("problem", pa.string()),
-    ]
+DOCUMENT = columns(
+    pa.field("document_id", ID, nullable=False),
+    pa.field("origin", pa.string(), nullable=False),
+    pa.field("revision", pa.string(), nullable=False),
+    pa.field("path", pa.string(), nullable=False),
+    pa.field("member", pa.string()),
+    pa.field("language", pa.string()),
+    pa.field("license", pa.string()),
+    pa.field("license_from", pa.string()),
+    pa.field("size", pa.int64(), nullable=False),
+    pa.field("content_hash", SHA256),
+    pa.field("text_hash", SHA256),
+    pa.field("encoding", pa.string()),
+    pa.field("text", pa.string()),
+    pa.field("raw", pa.binary()),
+    pa.field("problem", pa.string()),
 )
 """The base table.
 
@@ -64,7 +62,8 @@ text: the decoded text without byte order mark, newlines as they were; null exac
 text_hash: SHA-256 of `text` as UTF-8; equal to `content_hash` for plain UTF-8. Null where `text` is.
 encoding: Python codec that maps the source bytes to `text` (`utf-8-sig` means UTF-8 with a byte order mark).
 raw: the source bytes, kept only where `text` encoded with `encoding` does not give them back (damaged UTF-8).
-language: Linguist name (`Python`, `C++`). license: SPDX expression; license_from: `metadata`, `file`, `header`, `column`.
+language: Linguist name (`Python`, `C++`). license: SPDX expression.
+license_from: `metadata`, `file`, `header` or `column`.
 """
 
 PROBLEMS = {

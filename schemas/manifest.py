@@ -34,6 +34,8 @@ class StepEntry(_Model):
     name: str
     folder: str
     """Folder of its shards and records inside the store."""
+    role: str
+    """`documents`, `sidecar` (row-aligned with them), `files`, `index` or `other`."""
     version: int
     config: object
     libraries: dict[str, str]

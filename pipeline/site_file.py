@@ -79,7 +79,9 @@ def load_site(path: Path | None) -> Site:
     try:
         return Site.model_validate(values)
     except ValidationError as error:
-        raise SiteError(f"site file {path}: " + "; ".join(_explain(e["loc"], e["type"], e["msg"]) for e in error.errors())) from error
+        raise SiteError(
+            f"site file {path}: " + "; ".join(_explain(e["loc"], e["type"], e["msg"]) for e in error.errors())
+        ) from error
 
 
 def _explain(location: tuple[int | str, ...], kind: str, message: str) -> str:

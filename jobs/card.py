@@ -1,0 +1,78 @@
+"""The dataset card of a published version: front matter for `datasets`, tables for people."""
+
+from collections.abc import Iterable, Mapping
+
+from schemas.manifest import Manifest
+
+
+def render(manifest: Manifest) -> str:
+    """The README of a version. Its front matter declares every config, so that nothing is left to inference."""
+    return "\n".join([*_front_matter(manifest), "", *_body(manifest), ""])
+
+
+def human_bytes(count: float) -> str:
+    """`1.5 GB`, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def _front_matter(manifest: Manifest) -> list[str]:
+    lines = ["---", f"pretty_name: {manifest.name}", "configs:", "- config_name: default", "  data_files:"]
+    lines += ["  - split: train", "    path: data/*/*.parquet"]
+    for domain in sorted({file.path.split("/")[1] for file in manifest.files}):
+        lines += [f"- config_name: {domain}", "  data_files:", "  - split: train", f"    path: data/{domain}/*.parquet"]
+    return [*lines, "---"]
+
+
+def _body(manifest: Manifest) -> list[str]:
+    packing = f"rows of {manifest.sequence_length} tokens" if manifest.sequence_length else "one row per document"
+    return [
+        f"# {manifest.name}",
+        "",
+        f"{manifest.documents:,} documents, {manifest.tokens:,} tokens of `{manifest.vocabulary}`, {packing}; token "
+        f"{manifest.end_of_document} ends a document. Made by the recipe `{manifest.recipe}`; `manifest.json` holds "
+        "the digest of every file and the steps, settings and library versions behind it.",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        'rows = load_dataset("PATH_OF_THIS_FOLDER", split="train", streaming=True)  # or name="DOMAIN"',
+        "```",
+        "",
+        "Each row: `tokens` (list<int32>); `document_id`, `document_start`, `document_offset` (which documents stand "
+        "in the row, where each begins in it, and with which of its tokens).",
+        "",
+        *_table("Tokens by domain", ("domain", "tokens"), manifest.domains),
+        *_table("Kept documents by language", ("language", "documents"), manifest.languages),
+        *_table("Kept documents by licence", ("licence (SPDX)", "documents"), manifest.licenses),
+        "## From source to corpus",
+        "",
+        "| step | documents in | out | bytes in | out | reasons |",
+        "|---|--:|--:|--:|--:|---|",
+        *(
+            f"| {e.step} | {e.rows_in:,} | {e.rows_out:,} | {human_bytes(e.bytes_in)} | {human_bytes(e.bytes_out)} | "
+            f"{', '.join(f'{_cell(r)} {n:,}' for r, n in e.reasons.items())} |"
+            for e in manifest.funnel
+        ),
+        "",
+        f"## Sources ({len(manifest.sources):,} largest)",
+        "",
+        "| origin | revision | documents | bytes |",
+        "|---|---|--:|--:|",
+        *(
+            f"| {_cell(s.origin)} | {_cell(s.revision)} | {s.documents:,} | {human_bytes(s.bytes)} |"
+            for s in manifest.sources
+        ),
+    ]
+
+
+def _table(title: str, head: Iterable[str], counts: Mapping[str, int]) -> list[str]:
+    rows = [f"| {_cell(name)} | {count:,} |" for name, count in counts.items()]
+    return [f"## {title}", "", f"| {' | '.join(head)} |", "|---|--:|", *rows, ""]
+
+
+def _cell(text: str) -> str:
+    """Text from a corpus, harmless inside a Markdown table."""
+    return "".join(c if c.isprintable() else "?" for c in text).replace("|", "\\|").replace("<", "&lt;")[:200]

@@ -1,0 +1,100 @@
+"""From a loaded recipe to a published version: build the handles, plan, run, publish."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from jobs.publish import Corpus, publish
+from pipeline.cluster import cluster
+from pipeline.errors import RecipeError
+from pipeline.execute import Executor
+from pipeline.execute_local import LocalExecutor
+from pipeline.plan import Plan
+from pipeline.recipe import Recipe
+from pipeline.run import Event, Run
+from pipeline.site_file import Site
+from pipeline.storage import open_storage
+from pipeline.store import Store
+from schemas.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A recipe with its arguments, ready to plan or run."""
+
+    recipe: Recipe
+    arguments: Mapping[str, object]
+    corpus: Corpus
+    plan: Plan
+    site: Site
+
+
+def prepare(recipe: Recipe, arguments: Mapping[str, object], site: Site) -> Prepared:
+    """Build the handles of a recipe. Nothing is read or written but listings of the sources, later, by the plan."""
+    corpus = recipe.function(**arguments)
+    if not isinstance(corpus, Corpus):
+        raise RecipeError(
+            f"recipe {recipe.name} returned {type(corpus).__name__}; it must return a jobs.publish.Corpus"
+        )
+    plan = Plan(targets=corpus.targets, store=Store(open_storage(site.store)), scratch=scratch_folder(site))
+    return Prepared(recipe=recipe, arguments=arguments, corpus=corpus, plan=plan, site=site)
+
+
+def scratch_folder(site: Site) -> Path:
+    """Where the driver keeps digests of scanned files and downloads: in a local store, or in the user's cache."""
+    if "://" not in site.store.path:
+        return Path(site.store.path).expanduser().absolute() / "scratch"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "gristmill"
+
+
+def execute(prepared: Prepared, listener: Callable[[Event], None]) -> Manifest:
+    """Run what is not committed, then publish. Raises ShardsFailedError, SiteError, PublishError and SourceError."""
+    with ExitStack() as stack:
+        stack.enter_context(_terminate_as_interrupt())
+        executor = stack.enter_context(_executor(prepared.site, prepared.recipe.code))
+        run = Run(
+            plan=prepared.plan,
+            executor=executor,
+            retries=prepared.site.execution.retries,
+            listener=listener,
+        )
+        run.execute()
+        return publish(prepared.plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
+
+
+@contextmanager
+def _executor(site: Site, code: tuple[str, ...]) -> Iterator[Executor]:
+    if site.execution.executor == "local":
+        local = LocalExecutor(site)
+        try:
+            yield local
+        finally:
+            local.close()
+        return
+    with cluster(site, code) as cpus:
+        from pipeline.execute_ray import RayExecutor
+
+        executor = RayExecutor(site, cpus, code)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, so that a local cluster is taken down."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

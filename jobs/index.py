@@ -1,0 +1,104 @@
+"""The id index of a corpus: from a document id to its shard and row, and to the file, row and position of its tokens.
+
+Reads ids and decisions of the documents and the document lists of the packed files. Writes `INDEX` shards by ranges of
+the id. Memory of a reduce: about 200 bytes per document of a partition.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.deduplicate import num_partitions, partition_by_prefix
+from pipeline.dataset import Dataset
+from pipeline.exchange import Exchange, Feed, Place, Reduced, exchange
+from schemas.columns import columns
+from schemas.corpus import INDEX
+from schemas.documents import ID, SHA256
+
+_ENTRY = columns(
+    pa.field("document_id", ID),
+    pa.field("content_hash", SHA256),
+    pa.field("keep", pa.bool_()),
+    pa.field("place", pa.int32()),
+    pa.field("row", pa.int32()),
+    pa.field("position", pa.int32()),
+)
+"""`position` is null for an entry of the documents, set for one of the files."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexConfig:
+    """How the index is cut."""
+
+    rows_per_partition: int = 2_000_000
+
+
+def build_index(documents: Dataset, decisions: Dataset, files: Dataset, config: IndexConfig | None = None) -> Dataset:
+    """The index over `documents` (with the sidecar that holds `keep`) and the packed files."""
+    config = config or IndexConfig()
+    return exchange(
+        Exchange(name="index", version=1, spills=_ENTRY, writes=INDEX, reduce=_merge),
+        config,
+        [
+            Feed(
+                map=_from_documents,
+                datasets=(documents, decisions),
+                columns=(("document_id", "content_hash"), ("keep",)),
+            ),
+            Feed(map=_from_files, datasets=(files,), columns=(("document_id", "document_start", "document_offset"),)),
+        ],
+        partitions=lambda shards, _: num_partitions(shards, config.rows_per_partition),
+    )
+
+
+def _from_documents(config: IndexConfig, place: Place, table: pa.Table) -> pa.Table:
+    count = table.num_rows
+    entries = {
+        "document_id": table["document_id"],
+        "content_hash": table["content_hash"],
+        "keep": table["keep"],
+        "place": pa.array(np.full(count, place.index, np.int32)),
+        "row": pa.array(np.arange(count, dtype=np.int32)),
+        "position": pa.nulls(count, pa.int32()),
+        "partition": partition_by_prefix(table["document_id"], place.partitions),
+    }
+    return pa.table(entries)
+
+
+def _from_files(config: IndexConfig, place: Place, table: pa.Table) -> pa.Table:
+    """One entry per document: where its token 0 stands."""
+    rows = pc.list_parent_indices(table["document_id"]).cast(pa.int32())
+    columns_of = {name: pc.list_flatten(table[name]) for name in table.column_names}
+    is_first = pc.equal(columns_of["document_offset"], 0)
+    ids = columns_of["document_id"].filter(is_first).cast(ID)
+    count = len(ids)
+    entries = {
+        "document_id": ids,
+        "content_hash": pa.nulls(count, SHA256),
+        "keep": pa.nulls(count, pa.bool_()),
+        "place": pa.array(np.full(count, place.index, np.int32)),
+        "row": rows.filter(is_first),
+        "position": columns_of["document_start"].filter(is_first),
+        "partition": partition_by_prefix(ids, place.partitions) if count else pa.array([], pa.int32()),
+    }
+    return pa.table(entries)
+
+
+def _merge(config: IndexConfig, place: Place, rows: pa.Table, base: pa.Table | None) -> Reduced:
+    is_document = pc.is_null(rows["position"])
+    documents = rows.filter(is_document).sort_by([("document_id", "ascending")]).combine_chunks()
+    files = rows.filter(pc.invert(is_document)).combine_chunks()
+    found = pc.index_in(documents["document_id"], files["document_id"].combine_chunks())
+    table = {
+        "document_id": documents["document_id"],
+        "content_hash": documents["content_hash"],
+        "shard": documents["place"],
+        "row": documents["row"],
+        "keep": documents["keep"],
+        "file": files["place"].take(found),
+        "file_row": files["row"].take(found),
+        "position": files["position"].take(found),
+    }
+    return Reduced(table=pa.table(table, schema=INDEX))

@@ -1,0 +1,73 @@
+"""A recipe's typed parameters as command-line options."""
+
+import enum
+import inspect
+import types
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import click
+
+from pipeline.errors import RecipeError
+from pipeline.recipe import Parameter, Recipe
+
+_SIMPLE: dict[type, "click.ParamType[Any]"] = {
+    str: click.STRING,
+    int: click.INT,
+    float: click.FLOAT,
+    Path: click.Path(path_type=Path),
+}
+
+
+def options(recipe: Recipe) -> list[click.Option]:
+    """One option per parameter: `--sequence-length`, `--flag/--no-flag`, repeatable for lists."""
+    return [_option(recipe, parameter) for parameter in recipe.parameters]
+
+
+def _option(recipe: Recipe, parameter: Parameter) -> click.Option:
+    flag = "--" + parameter.name.replace("_", "-")
+    required = parameter.default is inspect.Parameter.empty
+    kind, multiple = _kind(recipe, parameter.name, parameter.type)
+    text = _describe(recipe, parameter.name)
+    if kind is click.BOOL and not multiple:
+        default = None if required else parameter.default
+        return click.Option(
+            [f"{flag}/--no-{flag[2:]}"], default=default, required=required, help=text, show_default=True
+        )
+    return click.Option(
+        [flag],
+        type=kind,
+        multiple=multiple,
+        default=None if required else parameter.default,
+        required=required,
+        help=text,
+        show_default=not multiple or bool(parameter.default),
+    )
+
+
+def _kind(recipe: Recipe, name: str, annotation: Any) -> tuple["click.ParamType[Any]", bool]:
+    """The option's type, and whether it may be repeated."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        present = [a for a in arguments if a is not types.NoneType]
+        if len(present) == 1:
+            return _kind(recipe, name, present[0])
+    if origin in (list, tuple) and arguments and set(arguments[1:]) <= {Ellipsis}:
+        return _kind(recipe, name, arguments[0])[0], True
+    if origin is Literal and all(isinstance(a, str) for a in arguments):
+        return click.Choice(arguments), False
+    if annotation is bool:
+        return click.BOOL, False
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return click.Choice(annotation), False
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation], False
+    known = "str, int, float, bool, Path, Literal of strings, an Enum, X | None, list[X] or tuple[X, ...]"
+    raise RecipeError(f"parameter {name!r} of recipe {recipe.name} has type {annotation}; use one of {known}")
+
+
+def _describe(recipe: Recipe, name: str) -> str | None:
+    """The line of the docstring that begins with `name:`."""
+    lines = (inspect.getdoc(recipe.function) or "").splitlines()
+    found = [line.strip().removeprefix(f"{name}:").strip() for line in lines if line.strip().startswith(f"{name}:")]
+    return found[0] if found else None

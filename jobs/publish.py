@@ -1,0 +1,185 @@
+"""From decided documents and their tokens to `corpus@version`: placement, packing, index, summary, manifest, card."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from jobs import card
+from jobs.index import build_index
+from jobs.packing import PackConfig, domain_totals, files_of, pack
+from jobs.placement import PlacementConfig, placement_stage
+from jobs.summary import summarize
+from pipeline import catalog
+from pipeline.annotate import annotate
+from pipeline.dataset import Dataset
+from pipeline.fingerprint import canonical, digest
+from pipeline.parquet import parquet_bytes
+from pipeline.plan import Plan
+from schemas.manifest import FileEntry, FunnelEntry, Manifest, SourceEntry, StepEntry
+
+LISTED_SOURCES = 1000
+"""Sources that a manifest lists, the largest first; all of them are in `summary.parquet`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorpusConfig:
+    """What is published, and as what."""
+
+    name: str
+    version: str = ""
+    """Empty: the next number, or the version that already holds the same content."""
+    vocabulary: str
+    """Name of the vocabulary of the tokens, for the manifest."""
+    pack: PackConfig
+    domain_column: str = "language"
+    seed: int = 0
+    """Of the shuffle."""
+
+    def __post_init__(self) -> None:
+        catalog.check_name("name", self.name)
+        if self.version:
+            catalog.check_name("version", self.version)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corpus:
+    """What a recipe returns: the handles of everything that a published version needs."""
+
+    config: CorpusConfig
+    documents: Dataset
+    placement: Dataset
+    files: Dataset
+    index: Dataset
+    summary: Dataset
+    sidecars: tuple[Dataset, ...]
+
+    @property
+    def targets(self) -> tuple[Dataset, ...]:
+        """What a run has to make."""
+        return (self.files, self.index, self.summary, *self.sidecars)
+
+
+def corpus(
+    documents: Dataset, decisions: Dataset, tokens: Dataset, config: CorpusConfig, *, marks: Sequence[Dataset] = ()
+) -> Corpus:
+    """Compose the publishing steps. `decisions` holds `keep`, `tokens` holds `tokens` and `num_tokens`."""
+    place = placement_stage(PlacementConfig(domain_column=config.domain_column, seed=config.seed))
+    placement = annotate("placement", documents, decisions, tokens, stages=[place])
+    files = pack(documents, placement, tokens, config.pack)
+    return Corpus(
+        config=config,
+        documents=documents,
+        placement=placement,
+        files=files,
+        index=build_index(documents, decisions, files),
+        summary=summarize(documents, decisions, tokens),
+        sidecars=(*marks, decisions, tokens, placement),
+    )
+
+
+def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, object]) -> Manifest:
+    """Publish a corpus whose plan is complete. Raises PublishError if its version is taken by other content."""
+    store = plan.store
+    totals = pa.concat_tables([store.read(shard) for shard in plan.shards(corpus.summary)])
+    placed, packed = plan.records(corpus.placement), plan.records(corpus.files)
+    paths = files_of(corpus.config.pack, placed)
+    files = [
+        FileEntry(
+            path=path,
+            key=record.key,
+            sha256=record.sha256,
+            file_bytes=record.file_bytes,
+            rows=record.rows,
+            tokens=record.counters["tokens"],
+            documents=record.counters["documents"],
+        )
+        for path, record in zip(paths, packed, strict=True)
+    ]
+    manifest = Manifest(
+        name=corpus.config.name,
+        version=corpus.config.version,
+        identity=digest([file.model_dump() for file in files], [r.key for r in plan.records(corpus.index)]),
+        recipe=recipe,
+        parameters={name: canonical(value) for name, value in parameters.items()},
+        sequence_length=corpus.config.pack.sequence_length,
+        vocabulary=corpus.config.vocabulary,
+        end_of_document=corpus.config.pack.end_of_document,
+        documents=sum(file.documents for file in files),
+        tokens=sum(file.tokens for file in files),
+        domains=domain_totals(placed),
+        languages=_sums(totals, "language"),
+        licenses=_sums(totals, "license"),
+        files=files,
+        sources=_sources(totals),
+        funnel=funnel(plan),
+        steps=[_entry(plan, dataset, corpus) for dataset in plan.datasets if not dataset.temporary],
+    )
+    extra = {"README.md": card.render(manifest).encode(), "summary.parquet": bytes(parquet_bytes(totals))}
+    sources = {path: record.file for path, record in zip(paths, packed, strict=True)}
+    return catalog.publish(store.storage, manifest, extra, sources)
+
+
+def funnel(plan: Plan) -> list[FunnelEntry]:
+    """Rows and bytes into and out of every complete step that counts documents."""
+    entries = []
+    for dataset in plan.datasets:
+        if dataset.temporary or not plan.is_complete(dataset):
+            continue
+        counters = [record.counters for record in plan.records(dataset)]
+        if not any("out_rows" in c for c in counters):
+            continue
+        rows_in = sum(c["rows"] for c in counters)
+        bytes_in = sum(c.get("bytes", 0) for c in counters)
+        reasons = sorted({name for c in counters for name in c if name.startswith("reason:")})
+        entries.append(
+            FunnelEntry(
+                step=dataset.name,
+                rows_in=rows_in,
+                rows_out=sum(c.get("out_rows", c["rows"]) for c in counters),
+                bytes_in=bytes_in,
+                bytes_out=sum(c.get("out_bytes", c.get("bytes", 0)) for c in counters),
+                reasons={name.removeprefix("reason:"): sum(c.get(name, 0) for c in counters) for name in reasons},
+            )
+        )
+    return entries
+
+
+def _sums(totals: pa.Table, column: str) -> dict[str, int]:
+    """Kept documents by a column of the summary, most first; null counts as `unknown`."""
+    grouped = totals.group_by(column, use_threads=False).aggregate([("kept", "sum")])
+    pairs = zip(grouped[column].to_pylist(), grouped["kept_sum"].to_pylist(), strict=True)
+    return {name or "unknown": n for name, n in sorted(pairs, key=lambda p: (-p[1], p[0] or "")) if n}
+
+
+def _sources(totals: pa.Table) -> list[SourceEntry]:
+    grouped = totals.group_by(["origin", "revision"], use_threads=False).aggregate(
+        [("documents", "sum"), ("bytes", "sum")]
+    )
+    order = [("bytes_sum", "descending"), ("origin", "ascending"), ("revision", "ascending")]
+    rows = grouped.sort_by(order).slice(0, LISTED_SOURCES)
+    values = (rows[name].to_pylist() for name in ("origin", "revision", "documents_sum", "bytes_sum"))
+    return [SourceEntry(origin=o, revision=r, documents=d, bytes=b) for o, r, d, b in zip(*values, strict=True)]
+
+
+def _entry(plan: Plan, dataset: Dataset, corpus: Corpus) -> StepEntry:
+    shards = plan.shards(dataset)
+    aligned = {shard.key for shard in plan.shards(corpus.documents)}
+    if dataset is corpus.documents:
+        role = "documents"
+    elif dataset is corpus.files:
+        role = "files"
+    elif dataset is corpus.index:
+        role = "index"
+    else:
+        role = "sidecar" if all(shard.base in aligned for shard in shards) else "other"
+    return StepEntry(
+        name=dataset.name,
+        folder=dataset.folder,
+        role=role,
+        version=dataset.version,
+        config=canonical(dataset.config),
+        libraries=dataset.versions,
+        inputs=[needed.folder for needed in dataset.inputs],
+        keys=[shard.key for shard in shards],
+    )

@@ -1,0 +1,62 @@
+"""The whole flow on real input that every machine has: the installed Python environment."""
+
+from typing import Literal
+
+from jobs.deduplicate import deduplicate_exact
+from jobs.packing import PackConfig
+from jobs.publish import Corpus, CorpusConfig, corpus
+from jobs.sources import parse_sources
+from pipeline.annotate import annotate
+from pipeline.ingest import ingest
+from pipeline.stage import configured
+from stages.filter import lines
+from stages.filter.selection import Predicate, SelectConfig, select_stage
+from stages.ingest.document import chain
+from stages.tokenization import encode
+from stages.tokenization.vocabulary import load_vocabulary
+
+
+def tiny(
+    source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
+    name: str = "tiny",
+    version: str = "",
+    vocabulary: Literal["cl100k_base", "o200k_base"] = "cl100k_base",
+    sequence_length: int = 2048,
+    max_line_chars: int = 10_000,
+    seed: int = 0,
+) -> Corpus:
+    """Documents of any source to a tokenized corpus: marks, exact duplicates, selection, tokens, packing.
+
+    \b
+    source: what to read; repeatable: env, PATH or KIND:WHERE (folder git archive jsonl parquet hub pypi npm).
+    name: name of the corpus.
+    version: version to publish; empty for the next number.
+    vocabulary: which vocabulary the token ids are of.
+    sequence_length: tokens of a training row; 0 for one document per row.
+    max_line_chars: a document with a longer line is dropped.
+    seed: of the shuffle.
+    """
+    documents = ingest(*parse_sources(source), stages=chain())
+    marks = annotate("marks", documents, stages=[configured(lines.STAGE, lines.LinesConfig())])
+    duplicates = deduplicate_exact(documents)
+    rules = SelectConfig(
+        predicates=(
+            Predicate(name="readable", sql="problem IS NULL"),
+            Predicate(name="unique", sql="duplicate_of IS NULL"),
+            Predicate(name="not-empty", sql="COALESCE(chars, 1) > 0"),
+            Predicate(name="short-lines", sql=f"COALESCE(max_line_chars, 0) <= {max_line_chars}"),
+        )
+    )
+    sidecars = (documents, marks, duplicates)
+    decisions = annotate("select", *sidecars, stages=[select_stage(rules, [s.schema for s in sidecars])])
+    tokens = annotate(
+        "tokens", documents, stages=[configured(encode.STAGE, encode.EncodeConfig(vocabulary=vocabulary))]
+    )
+    published = CorpusConfig(
+        name=name,
+        version=version,
+        vocabulary=vocabulary,
+        pack=PackConfig(end_of_document=load_vocabulary(vocabulary).special_token(), sequence_length=sequence_length),
+        seed=seed,
+    )
+    return corpus(documents, decisions, tokens, published, marks=(marks, duplicates))

@@ -1,0 +1,10 @@
+"""Arrow schema of token ids, row-aligned with `documents`."""
+
+import pyarrow as pa
+
+from schemas.columns import columns
+
+TOKENS = columns(pa.field("tokens", pa.list_(pa.int32())), pa.field("num_tokens", pa.int32()))
+"""tokens: ids of the text in the vocabulary, without begin or end tokens; null where `text` is, empty where it is.
+num_tokens: how many; what counts tokens need not read them.
+"""
