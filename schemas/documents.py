@@ -76,7 +76,7 @@ PROBLEMS = {
     "truncated": "the compressed stream or archive ends early; fetch the file again",
     "corrupt": "the container cannot be read as what its name says; fetch the file again",
     "broken-record": "a line that is not a JSON object, or a record without a usable text field",
-    "link": "an archive member that is a link or a device, not a file",
+    "link": "a link whose target stands under its own name, or a device, socket or submodule",
     "encrypted": "an archive member behind a password; store it without one",
     "unsupported": "an archive member stored in a way that is not read (rare compression, sparse file); pack it again",
 }
