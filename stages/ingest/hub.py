@@ -103,8 +103,9 @@ def _fetch(config: HubConfig, folder: Path) -> None:
         reason = " ".join(str(error).split())
         raise SourceError(
             f"dataset {config.name!r} (config {config.config!r}, split {config.split!r}, revision "
-            f"{config.revision!r}) cannot be streamed: {type(error).__name__}: {reason:.500}; check these names and the network, set HF_TOKEN "
-            "for a gated dataset, or give a local folder as name; a new run continues after the files already fetched"
+            f"{config.revision!r}) cannot be streamed: {type(error).__name__}: {reason:.500}; "
+            "check these names and the network, set HF_TOKEN for a gated dataset, or give a local folder as name; "
+            "a new run continues after the files already fetched"
         ) from error
     facts = {"rows": sum(pq.read_metadata(file).num_rows for file in _fetched(folder)), "name": config.name}
     staged = folder / f"{_FINISHED}.tmp"

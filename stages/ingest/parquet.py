@@ -60,7 +60,12 @@ class _Groups:
     """Number of the first row in the file."""
     rows: int
     bytes: int
-    """Of the text column, unpacked."""
+    """Of the text column, unpacked; a text that occurs often may count once."""
+
+    @property
+    def is_repetitive(self) -> bool:
+        """Whether rows take so little room that they may be many times larger when decoded."""
+        return self.bytes <= self.rows * ROW_BYTES
 
 
 def _scan(config: ParquetConfig, context: ScanContext) -> Iterator[Unit]:
@@ -139,7 +144,10 @@ def _parts(group: _Groups, config: RecordConfig) -> Iterator[Part]:
 
 
 def read_parquet(config: RecordConfig, unit: Unit) -> Iterator[pa.Table]:
-    """One `RAW` table per part of a unit of `scan_parquet`. Holds one part in memory."""
+    """One `RAW` table per part of a unit of `scan_parquet`.
+
+    Holds one part in memory: about a shard, at worst a row group, where its large texts stand together.
+    """
     location = json.loads(unit.location)
     path, named = Path(location["path"]), Named(**location["named"])
     if location["problem"] is not None:
@@ -154,7 +162,7 @@ def _tables(
 ) -> Iterator[pa.Table]:
     """The rows of a unit in batches; those after damage are `corrupt`."""
     row, stop = groups.row, groups.row + groups.rows
-    budget = _PART_EXPANSION * max(config.limits.shard_bytes, groups.bytes)
+    budget = _PART_EXPANSION * max(config.limits.shard_bytes, 0 if groups.is_repetitive else groups.bytes)
     ends = _ends(groups.row, parts)
     end, left = next(ends), budget
     try:
@@ -186,7 +194,7 @@ def _batches(config: RecordConfig, path: Path, groups: _Groups) -> Iterator[pa.R
     A column of few distinct texts stays a dictionary, so that a small file cannot fill the memory.
     """
     per_row = groups.bytes // groups.rows + 1
-    repeated = [config.text_column] if per_row <= ROW_BYTES else None
+    repeated = [config.text_column] if groups.is_repetitive else None
     with pq.ParquetFile(path, read_dictionary=repeated, memory_map=False, pre_buffer=False) as file:
         yield from file.iter_batches(
             batch_size=max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // per_row)),

@@ -26,12 +26,17 @@ PACKERS = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress, ".xz": l
 LINES = b'{"text": "one"}\n\n{"text": "zwei \\u00fc", "n": 2}\r\n  \n{"text": ""}'
 
 
-def configured(folder: Path, data: bytes, name: str = "a.jsonl", limits: Limits = Limits(), **columns: str) -> JsonlConfig:  # noqa: B008
+DEFAULT = Limits()
+
+
+def configured(
+    folder: Path, data: bytes, name: str = "a.jsonl", limits: Limits = DEFAULT, **columns: str
+) -> JsonlConfig:
     (folder / name).write_bytes(data)
     return JsonlConfig(paths=(str(folder / name),), limits=limits, **columns)
 
 
-def read(folder: Path, data: bytes, name: str = "a.jsonl", limits: Limits = Limits(), **columns: str) -> pa.Table:  # noqa: B008
+def read(folder: Path, data: bytes, name: str = "a.jsonl", limits: Limits = DEFAULT, **columns: str) -> pa.Table:
     return read_planned(jsonl.SOURCE, configured(folder, data, name, limits, **columns), folder)
 
 
@@ -50,7 +55,8 @@ def test_reads_lines_and_counts_blank_ones(tmp_path: Path, suffix: str) -> None:
 
 
 def test_columns_are_mapped(tmp_path: Path) -> None:
-    record = {"body": {"text": "t"}, "id": 7, "repo": "o/r", "rev": "abc", "file": "/src/../a.py", "lang": "C", "lic": "MIT"}
+    record = {"body": {"text": "t"}, "id": 7, "repo": "o/r", "rev": "abc", "file": "/src/../a.py"}
+    record |= {"lang": "C", "lic": "MIT"}
     other = {"body": {"text": "u"}, "repo": "git:https://x", "file": "../b"}
     data = (json.dumps(record) + "\n" + json.dumps(other)).encode()
     table = read(
@@ -164,7 +170,8 @@ def test_lines_added_to_a_plain_file_leave_the_units_before(tmp_path: Path) -> N
 
 def test_what_is_mapped_is_part_of_identity(tmp_path: Path) -> None:
     data = b'{"text": "a", "t": "b"}'
-    configs = [configured(tmp_path, data), configured(tmp_path, data, text_column="t"), configured(tmp_path, data, id_column="t")]
+    mappings: list[dict[str, str]] = [{}, {"text_column": "t"}, {"id_column": "t"}]
+    configs = [configured(tmp_path, data, **mapping) for mapping in mappings]
     assert len({scan_all(jsonl.SOURCE, config, tmp_path)[0].identity for config in configs}) == 3
 
 
