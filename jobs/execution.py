@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from pipeline.site_file import Site
 from pipeline.storage import open_storage
 from pipeline.store import Store
 from schemas.manifest import Manifest
+
+_SCAN_ALONE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +57,18 @@ def scratch_folder(site: Site) -> Path:
 
 def execute(prepared: Prepared, listener: Callable[[Event], None]) -> Manifest:
     """Run what is not committed, then publish. Raises ShardsFailedError, SiteError, PublishError and SourceError."""
+    plan, site = prepared.plan, prepared.site
     with ExitStack() as stack:
         stack.enter_context(_terminate_as_interrupt())
-        executor = stack.enter_context(_executor(prepared.site, prepared.recipe.code))
-        run = Run(
-            plan=prepared.plan,
-            executor=executor,
-            retries=prepared.site.execution.retries,
-            listener=listener,
-        )
-        run.execute()
-        return publish(prepared.plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
+        # the sources are scanned while the cluster starts; a plan with nothing to do needs no cluster
+        scan = stack.enter_context(ThreadPoolExecutor(1)).submit(plan.grow)
+        wait([scan], timeout=_SCAN_ALONE_S)
+        if not (scan.done() and scan.result() is not None and plan.is_whole() and not plan.wanted()):
+            executor = stack.enter_context(_executor(site, prepared.recipe.code))
+            scan.result()
+            run = Run(plan=plan, executor=executor, retries=site.execution.retries, listener=listener)
+            run.execute()
+        return publish(plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from jobs.deduplicate import num_partitions, partition_by_prefix
 from pipeline.dataset import Dataset
+from pipeline.errors import SourceError
 from pipeline.exchange import Exchange, Feed, Place, Reduced, exchange
 from schemas.columns import columns
 from schemas.corpus import INDEX
@@ -89,6 +90,7 @@ def _from_files(config: IndexConfig, place: Place, table: pa.Table) -> pa.Table:
 def _merge(config: IndexConfig, place: Place, rows: pa.Table, base: pa.Table | None) -> Reduced:
     is_document = pc.is_null(rows["position"])
     documents = rows.filter(is_document).sort_by([("document_id", "ascending")]).combine_chunks()
+    _check_unique(documents["document_id"])
     files = rows.filter(pc.invert(is_document)).combine_chunks()
     found = pc.index_in(documents["document_id"], files["document_id"].combine_chunks())
     table = {
@@ -102,3 +104,13 @@ def _merge(config: IndexConfig, place: Place, rows: pa.Table, base: pa.Table | N
         "position": files["position"].take(found),
     }
     return Reduced(table=pa.table(table, schema=INDEX))
+
+
+def _check_unique(ids: pa.ChunkedArray) -> None:
+    """Raise SourceError if two of the sorted ids are equal."""
+    repeated = ids[1:].filter(pc.equal(ids[1:], ids[: max(0, len(ids) - 1)]))
+    if len(repeated):
+        raise SourceError(
+            f"{len(repeated)} documents share origin, revision, path and member with another, such as id "
+            f"{repeated[0].as_py().hex()}; give one of their sources another name with ?origin=NAME"
+        )

@@ -94,7 +94,11 @@ def _open(config: PlacementConfig) -> Transform:
 def _count(table: pa.Table) -> Counts:
     placed = table.select(["domain", "num_tokens", "size"]).filter(pc.is_valid(table["domain"]))
     groups = placed.group_by("domain", use_threads=False).aggregate([("num_tokens", "sum"), ("num_tokens", "count")])
-    counts = {"out_rows": placed.num_rows, "out_bytes": pc.sum(placed["size"]).as_py() or 0}
+    counts = {
+        "bytes": pc.sum(table["size"]).as_py() or 0,
+        "out_rows": placed.num_rows,
+        "out_bytes": pc.sum(placed["size"]).as_py() or 0,
+    }
     for name, tokens, documents in zip(*(groups[c].to_pylist() for c in groups.column_names), strict=True):
         counts[f"tokens:{name}"] = tokens + documents
     return counts

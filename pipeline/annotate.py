@@ -1,7 +1,6 @@
 """Chains of stages: one sidecar for all adjacent row-local steps over row-aligned inputs."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.errors import PlanError
-from pipeline.stage import Configured, Resources, Transform
+from pipeline.stage import Configured, Counts, Resources, Transform
 from pipeline.store import Made, Shard, Store
 
 _OPENED: dict[tuple[object, ...], list[Transform]] = {}
@@ -75,10 +74,10 @@ class ChainCall:
 
     def save(self, store: Store, table: pa.Table) -> None:
         """Commit what the stages wrote."""
-        counters: Counter[str] = Counter(self.made.counters)
+        counters = self.made.counters
         for configured in self.stages:
             if configured.stage.count is not None:
-                counters.update(configured.stage.count(table))
+                counters = add_counts(counters, configured.stage.count(table))
         names = [name for configured in self.stages for name in configured.stage.writes.names]
         made = Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters)
         store.commit(self.output, table.select(names), made)
@@ -88,6 +87,12 @@ class ChainCall:
         for transform in self.open():
             table = extend(table, transform(table))
         self.save(store, table)
+
+
+def add_counts(counters: Mapping[str, int], counts: Counts) -> dict[str, int]:
+    """Reasons add up over the stages of a chain; of other counters the last stage's value stands."""
+    added = {name: counters.get(name, 0) + n if name.startswith("reason:") else n for name, n in counts.items()}
+    return dict(counters) | added
 
 
 def extend(table: pa.Table, written: pa.Table) -> pa.Table:

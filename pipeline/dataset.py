@@ -73,8 +73,8 @@ class Dataset:
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Versions of the declared libraries, and of pyarrow, whose writer makes the bytes."""
-        return library_versions((*self.libraries, "pyarrow"))
+        """Versions of the declared libraries, which are part of identity."""
+        return library_versions(self.libraries)
 
     @cached_property
     def identity(self) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from pipeline.dataset import Task
-from pipeline.errors import GristmillError
+from pipeline.errors import GristmillError, SiteError
 from pipeline.site_file import Site
 from pipeline.storage import open_storage
 from pipeline.store import Store
@@ -37,6 +37,8 @@ class Failure:
     """Traceback of the worker."""
     is_final: bool
     """True when trying again cannot help: a user's mistake or an inner contradiction."""
+    is_site: bool = False
+    """True when the site is at fault (disk full, storage gone) and every other shard will fail too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +95,8 @@ def failure_of(error: BaseException) -> Failure:
     """An exception as a failure."""
     final = isinstance(error, GristmillError | ValueError | TypeError | AssertionError)
     message = str(error) if isinstance(error, GristmillError) else f"{type(error).__name__}: {error}"
-    return Failure(message=message, details="".join(traceback.format_exception(error)), is_final=final)
+    details = "".join(traceback.format_exception(error))
+    return Failure(message=message, details=details, is_final=final, is_site=isinstance(error, SiteError))
 
 
 def use_code(folders: Sequence[str]) -> None:

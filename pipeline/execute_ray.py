@@ -27,6 +27,8 @@ class RayExecutor:
 
     def __init__(self, site: Site, cpus: int, code: Sequence[str] = ()) -> None:
         self.capacity = 2 * cpus
+        # a task that asks for more memory than any node has would wait for ever
+        self._node_memory = max((int(n["Resources"].get("memory", 0)) for n in ray.nodes() if n["Alive"]), default=0)
         self._site, self._cpus, self._code = site, cpus, list(code)
         self._running: dict[Any, tuple[Task, float]] = {}
         self._streamed: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -39,7 +41,7 @@ class RayExecutor:
         if resources.gpus:
             options["num_gpus"] = resources.gpus
         if resources.memory_bytes:
-            options["memory"] = resources.memory_bytes
+            options["memory"] = min(resources.memory_bytes, self._node_memory)
         reference = _run_task.options(**options).remote(cloudpickle.dumps(task), self._site, self._code)
         self._running[reference] = (task, time.monotonic())
 

@@ -1,9 +1,8 @@
 """The first step of every plan: units of sources in, shards of the base table out."""
 
 import hashlib
-import json
 import os
-from collections import Counter
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.annotate import extend
+from pipeline.annotate import add_counts, extend
 from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.errors import PlanError, SourceError
 from pipeline.fingerprint import digest
@@ -83,14 +82,14 @@ class IngestCall:
                 f"{self.unit.label} gave {raw.num_rows} documents where the scan found {shard.rows}: "
                 "it changed while it was read; run the same command again"
             )
-        counters: Counter[str] = Counter(self.made.counters)
+        counters = self.made.counters
         table = raw
         written = raw
         for configured, transform in zip(self.stages, transforms, strict=True):
             written = transform(table)
             table = extend(table, written)
             if configured.stage.count is not None:
-                counters.update(configured.stage.count(table))
+                counters = add_counts(counters, configured.stage.count(table))
         store.commit(shard, written, Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters))
 
 
@@ -112,17 +111,23 @@ class StoreScanContext(StoreReadContext):
     def __init__(self, store: Store, scratch: Path) -> None:
         super().__init__(store)
         self.scratch = scratch
-        self.known = _load_digests(scratch / "digests.json")
-        self.seen: dict[str, str] = {}
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.known = sqlite3.connect(scratch / "digests.sqlite", isolation_level=None, timeout=60)
+        # a lost digest costs a second reading, so nothing waits for the disk
+        self.known.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF")
+        self.known.execute("CREATE TABLE IF NOT EXISTS digests (file BLOB PRIMARY KEY, stat TEXT, sha256 BLOB)")
 
     def sha256(self, path: Path) -> bytes:
         """Digest of a file."""
-        stat = path.stat()
-        # surrogateescape names are legal paths; their digests are not worth remembering under another spelling
-        key = f"{os.fsencode(path).hex()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
-        found = self.known.get(key) or _hash_file(path)
-        self.seen[key] = found
-        return bytes.fromhex(found)
+        stat, name = path.stat(), os.fsencode(path.absolute())
+        state = f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
+        row = self.known.execute("SELECT sha256 FROM digests WHERE file = ? AND stat = ?", (name, state)).fetchone()
+        if row is not None:
+            return bytes(row[0])
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").digest()
+        self.known.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (name, state, found))
+        return found
 
     def save(self, listing: pa.Table) -> str:
         """Keep a listing under the digest of its bytes."""
@@ -138,13 +143,8 @@ class StoreScanContext(StoreReadContext):
         return folder
 
     def close(self) -> None:
-        """Remember the digests for the next scan."""
-        if self.seen.keys() - self.known.keys():
-            path = self.scratch / "digests.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(self.known | self.seen))
-            temporary.replace(path)
+        """Let go of the digests."""
+        self.known.close()
 
 
 def scan(inputs: Sequence[Input], expansion: Expansion) -> Iterator[tuple[Input, Unit]]:
@@ -175,16 +175,3 @@ def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
     if not tasks:
         raise SourceError("the sources hold no documents; check their paths and patterns")
     return tasks
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _load_digests(path: Path) -> dict[str, str]:
-    try:
-        known = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}

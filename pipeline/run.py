@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.annotate import ChainCall
 from pipeline.dataset import Dataset, Task
-from pipeline.errors import ShardsFailedError
+from pipeline.errors import ShardsFailedError, SiteError
 from pipeline.execute import Executor, Failure, Outcome
 from pipeline.plan import Plan
 
@@ -42,11 +42,15 @@ class Run:
     _dataset_of: dict[int, Dataset] = field(default_factory=dict)
     _open: Counter[Dataset] = field(default_factory=Counter)
     _attempts: Counter[str] = field(default_factory=Counter)
+    _announced: set[Dataset] = field(default_factory=set)
     _in_flight: int = 0
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def execute(self) -> None:
-        """Run until the targets are committed. Raises ShardsFailedError if some shards could not be made."""
+        """Run until the targets are committed.
+
+        Raises ShardsFailedError if some shards could not be made, and SiteError at once if the site is at fault.
+        """
         self._grow()
         while True:
             self._submit()
@@ -64,7 +68,9 @@ class Run:
 
     def _grow(self) -> None:
         """Expand what can be expanded and schedule what is now wanted."""
-        for dataset in self.plan.grow():
+        self.plan.grow()
+        for dataset in [d for d in self.plan.tasks if d not in self._announced]:
+            self._announced.add(dataset)
             self.listener(Event(kind="planned", dataset=dataset))
         depth = {dataset: number for number, dataset in enumerate(self.plan.datasets)}
         for dataset, tasks in self.plan.wanted().items():
@@ -134,6 +140,8 @@ class Run:
             self.executor.submit(task)
             self._in_flight += 1
             return
+        if failure.is_site:
+            raise SiteError(failure.message)
         self.failures[key] = (dataset, task, failure)
         self.listener(Event(kind="failed", dataset=dataset, task=task, failure=failure))
 

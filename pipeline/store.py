@@ -95,7 +95,7 @@ class Store:
             rows=rows,
             base=shard.base,
             exact=made.exact,
-            libraries=dict(made.libraries),
+            libraries=dict(made.libraries) | {"pyarrow": pa.__version__},
             counters={"rows": rows} | dict(made.counters),
         )
         name = _record_file(shard.step, shard.key)

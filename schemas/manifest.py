@@ -24,6 +24,7 @@ class Record(_Model):
     """Key of the documents shard that this one is row-aligned with; its own key for others."""
     exact: bool
     libraries: dict[str, str]
+    """Versions of what made it; pyarrow's writer is one that is not part of the key."""
     counters: dict[str, int]
     """`rows`, `bytes` (content), `out_rows`, `out_bytes`, and `reason:NAME` for every mark's reason."""
 

@@ -103,7 +103,8 @@ def _count(table: pa.Table) -> Counts:
     reasons = Counter(pc.list_flatten(table["reasons"]).to_pylist())
     counts = {f"reason:{name}": count for name, count in sorted(reasons.items())}
     kept = table["size"].filter(table["keep"])
-    return counts | {"out_rows": len(kept), "out_bytes": pc.sum(kept).as_py() or 0}
+    sizes = {"bytes": pc.sum(table["size"]).as_py() or 0, "out_bytes": pc.sum(kept).as_py() or 0}
+    return counts | sizes | {"out_rows": len(kept)}
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

@@ -176,6 +176,4 @@ def _read(config: HubConfig, unit: Unit, context: ReadContext) -> Iterator[pa.Ta
     yield from read_parquet(config, unit)
 
 
-SOURCE: Source[HubConfig] = Source(
-    name="hub", version=1, writes=RAW, scan=_scan, read=_read, libraries=("datasets",)
-)
+SOURCE: Source[HubConfig] = Source(name="hub", version=1, writes=RAW, scan=_scan, read=_read, libraries=("datasets",))

@@ -142,9 +142,7 @@ def hash_contents(content: pa.Array) -> pa.Array:
     _, offsets_buffer, data = content.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[content.offset : content.offset + len(content) + 1].tolist()
     view, valid = memoryview(data or b""), content.is_valid()
-    digests = b"".join(
-        hashlib.sha256(view[start:end]).digest() for start, end in itertools.pairwise(offsets)
-    )
+    digests = b"".join(hashlib.sha256(view[start:end]).digest() for start, end in itertools.pairwise(offsets))
     plain = pa.Array.from_buffers(SHA256, len(content), [None, pa.py_buffer(digests)])
     return pc.if_else(valid, plain, pa.scalar(None, SHA256))
 

@@ -66,7 +66,7 @@ def test_zip64(tmp_path: Path) -> None:
     end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, len(entry), start)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, start + len(entry), 1)
     end[8:20] = b"\xff" * 12
-    (path, _, content, problem), = rows(tmp_path, "a.zip", bytes(data[:start] + entry + end64 + locator + end))
+    ((path, _, content, problem),) = rows(tmp_path, "a.zip", bytes(data[:start] + entry + end64 + locator + end))
     assert (path, content, problem) == ("big", b"text", None)
 
 
