@@ -22,7 +22,7 @@ from pipeline.fingerprint import canonical
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.run import Event
-from pipeline.site_file import Site, load_site
+from pipeline.site_file import Site, StoreSite, load_site
 from pipeline.storage import open_storage
 from pipeline.store import Store
 from schemas.manifest import Manifest
@@ -270,7 +270,7 @@ def _site(path: Path | None, store: str | None = None, workers: int | None = Non
     """The site file with the options of the command line over it."""
     site = load_site(path)
     if store is not None:
-        site = site.model_copy(update={"store": site.store.model_copy(update={"path": store})})
+        site = site.model_copy(update={"store": StoreSite.model_validate(site.store.model_dump() | {"path": store})})
     changes: dict[str, object] = {"executor": "local"} if local else {}
     if workers is not None:
         changes["workers"] = workers

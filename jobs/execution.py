@@ -50,7 +50,7 @@ def prepare(recipe: Recipe, arguments: Mapping[str, object], site: Site) -> Prep
 def scratch_folder(site: Site) -> Path:
     """Where the driver keeps digests of scanned files and downloads: in a local store, or in the user's cache."""
     if "://" not in site.store.path:
-        return Path(site.store.path).expanduser().absolute() / "scratch"
+        return Path(site.store.path) / "scratch"
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "gristmill"
 

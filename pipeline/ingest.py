@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.annotate import add_counts, extend
 from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.errors import PlanError, SourceError
-from pipeline.fingerprint import digest
+from pipeline.fingerprint import digest, library_versions
 from pipeline.parquet import parquet_bytes, read_parquet
 from pipeline.source import Source, Unit
 from pipeline.stage import Configured
@@ -161,7 +161,8 @@ def scan(inputs: Sequence[Input], expansion: Expansion) -> Iterator[tuple[Input,
 def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
     tasks, seen = [], set[str]()
     for given, unit in scan(dataset.details["inputs"], expansion):
-        identity = digest(given.source.name, given.source.version, unit.identity)
+        source = given.source
+        identity = digest(source.name, source.version, library_versions(source.libraries), unit.identity)
         if identity in seen:  # the same content under the same names, named twice
             continue
         seen.add(identity)

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import SiteError
 
@@ -18,7 +18,7 @@ class _Section(BaseModel):
 class StoreSite(_Section):
     """Where shards, records and published corpora live."""
 
-    path: str = "gristmill-store"
+    path: str = Field(default="gristmill-store", validate_default=True)
     """A folder, or `s3://bucket/prefix`."""
     endpoint: str | None = None
     """URL of an S3-compatible server; empty for AWS."""
@@ -27,6 +27,12 @@ class StoreSite(_Section):
     """Environment variable that holds the access key."""
     secret_key_env: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105
     """Environment variable that holds the secret key."""
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        """Workers have other working directories."""
+        return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
 class RaySite(_Section):

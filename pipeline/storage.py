@@ -68,7 +68,7 @@ class LocalStorage:
     """A folder. Temporary file, fsync, rename; `create` is `os.link`, which fails when the name exists."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().absolute()
+        self.root = root
         with _disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
 
