@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from jobs.publish import Corpus, publish
+from pipeline import catalog, iceberg
 from pipeline.cluster import cluster
 from pipeline.errors import RecipeError
 from pipeline.execute import Executor
@@ -68,7 +69,10 @@ def execute(prepared: Prepared, listener: Callable[[Event], None]) -> Manifest:
             scan.result()
             run = Run(plan=plan, executor=executor, retries=site.execution.retries, listener=listener)
             run.execute()
-        return publish(plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
+        manifest = publish(plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
+        files = [f"{catalog.folder(manifest)}/{file.path}" for file in manifest.files]
+        iceberg.register(site, plan.store.storage, manifest.name, manifest.version, files)
+        return manifest
 
 
 @contextmanager

@@ -56,10 +56,18 @@ class ExecutionSite(_Section):
     """How often a shard whose worker died or failed is tried again."""
 
 
+class CatalogSite(_Section):
+    """Where published versions are entered as Iceberg tables."""
+
+    uri: str = ""
+    """`https://...` of a REST catalog or a SQLAlchemy address; empty for SQLite in a local store, none for a bucket."""
+
+
 class Site(_Section):
     """A whole site file."""
 
     store: StoreSite = StoreSite()
+    catalog: CatalogSite = CatalogSite()
     ray: RaySite = RaySite()
     execution: ExecutionSite = ExecutionSite()
 

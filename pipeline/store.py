@@ -119,13 +119,6 @@ class Store:
         self.storage.delete(_record_file(shard.step, shard.key))
         self.storage.delete(file)
 
-    def verify(self, shard: Shard) -> Record:
-        """Compare a shard's bytes with its record. Raises CorruptShardError."""
-        record = self.record(shard)
-        if hashlib.sha256(self.storage.read(record.file)).hexdigest() != record.sha256:
-            raise self._corrupt(shard, record.file)
-        return record
-
     def _corrupt(self, shard: Shard, file: str) -> CorruptShardError:
         record = self.storage.url(_record_file(shard.step, shard.key))
         return CorruptShardError(

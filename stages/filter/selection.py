@@ -108,7 +108,7 @@ def _count(table: pa.Table) -> Counts:
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
-    settings: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "enable_external_access": False, "preserve_insertion_order": True}
+    settings: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "enable_external_access": False}
     connection = duckdb.connect(config=settings)
     connection.execute("SET lock_configuration = true")
     return connection

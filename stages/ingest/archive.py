@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.errors import SourceError
 from pipeline.source import Part, ReadContext, ScanContext, Source, Unit
 from schemas.documents import RAW
-from stages.ingest.containers import ROW_BYTES, check_paths, clean_path, digest_facts, find_containers
+from stages.ingest.containers import ROW_BYTES, check_paths, clean_path, digest_facts, find_containers, stamp, unchanged
 from stages.ingest.files import printable
 from stages.ingest.members import MAX_MEMBERS, Member
 from stages.ingest.raw import Limits, Provenance, RawRows
@@ -49,7 +49,7 @@ def scan_archive(path: Path, provenance: Provenance, limits: Limits, context: Sc
     Reads the directory of a zip; streams through any other. Never fails on what the archive holds: damage becomes the
     last row, with the archive's name as its path.
     """
-    kind = sniff_kind(path)
+    kind, scanned = sniff_kind(path), stamp(path)
     parts = tuple(_plan(_members(path, kind, limits), limits))
     if not parts:
         return
@@ -58,7 +58,9 @@ def scan_archive(path: Path, provenance: Provenance, limits: Limits, context: Sc
     yield Unit(
         label=origin,
         identity=digest_facts("archive", kind, _name(path), context.sha256(path).hex(), facts, asdict(limits)),
-        location=json.dumps({"path": str(path.absolute()), "kind": kind, "provenance": facts}, sort_keys=True),
+        location=json.dumps(
+            {"path": str(path.absolute()), "stamp": scanned, "kind": kind, "provenance": facts}, sort_keys=True
+        ),
         parts=parts,
     )
 
@@ -67,17 +69,18 @@ def read_archive(unit: Unit, limits: Limits, context: ReadContext) -> Iterator[p
     """One `RAW` table per part of a unit of `scan_archive`. Holds one part in memory."""
     location = json.loads(unit.location)
     path, provenance = Path(location["path"]), Provenance(**location["provenance"])
-    members, names, size = _members(path, location["kind"], limits), _Names(), path.stat().st_size
-    for part in unit.parts:
-        rows = RawRows(provenance)
-        while len(rows) < part.rows:
-            member = next(members, None)
-            if member is None:
-                raise SourceError(f"{path} changed since it was listed: it has fewer members; run again")
-            _add(rows, member, names, path, size)
-        yield rows.table()
-    if next(members, None) is not None:
-        raise SourceError(f"{path} changed since it was listed: it has more members; run again")
+    with unchanged(path, location["stamp"]):
+        members, names, size = _members(path, location["kind"], limits), _Names(), path.stat().st_size
+        for part in unit.parts:
+            rows = RawRows(provenance)
+            while len(rows) < part.rows:
+                member = next(members, None)
+                if member is None:
+                    raise SourceError(f"{path} changed since it was scanned: it has fewer members; run again")
+                _add(rows, member, names, path, size)
+            yield rows.table()
+        if next(members, None) is not None:
+            raise SourceError(f"{path} changed since it was scanned: it has more members; run again")
 
 
 def sniff_kind(path: Path) -> str:

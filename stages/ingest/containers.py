@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +94,22 @@ def _check_file(file: Path) -> None:
         raise SourceError(f"{file} is not a regular file; give a file, a folder or a glob")
     if not os.access(file, os.R_OK):
         raise SourceError(f"{file} cannot be read; check its permissions")
+
+
+def stamp(path: Path) -> str:
+    """Size and time of a file: tells a reader, cheaply, that the file is still the one that was scanned."""
+    status = path.stat()
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+@contextmanager
+def unchanged(path: Path, scanned: str) -> Iterator[None]:
+    """Raise `SourceError` if the file is not the one that was scanned, before or after it is read."""
+    for moment in ("before", "after"):
+        if stamp(path) != scanned:
+            raise SourceError(f"{path} changed since it was scanned; run the same command again")
+        if moment == "before":
+            yield
 
 
 def digest_facts(*facts: object) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.source import Part, ReadContext, ScanContext, Source, Unit
 from schemas.documents import RAW
-from stages.ingest.containers import ROW_BYTES, Container, check_paths, digest_facts, find_containers
+from stages.ingest.containers import ROW_BYTES, Container, check_paths, digest_facts, find_containers, stamp, unchanged
 from stages.ingest.lines import Batch, Probe, is_blank, split_lines
 from stages.ingest.records import Named, RecordConfig, container_row, regroup, to_raw
 from stages.ingest.streams import BLOCK_BYTES, DamagedError, Stream, sniff_codec
@@ -56,18 +56,19 @@ def _scan(config: JsonlConfig, context: ScanContext) -> Iterator[Unit]:
     for container in find_containers(config.paths, SUFFIXES):
         with container.path.open("rb") as file:
             codec = sniff_codec(file.read(8))
+        scanned = stamp(container.path)
         cuts = _cut(config, container, codec)
         if codec == "plain":
             for cut in cuts:
-                yield _unit(config, container, codec, [cut], _digest(container.path, cut.start, cut.end))
+                yield _unit(config, container, codec, scanned, [cut], _digest(container.path, cut.start, cut.end))
         elif listed := list(cuts):
-            yield _unit(config, container, codec, listed, context.sha256(container.path).hex())
+            yield _unit(config, container, codec, scanned, listed, context.sha256(container.path).hex())
 
 
-def _unit(config: JsonlConfig, container: Container, codec: str, cuts: list[_Cut], digest: str) -> Unit:
+def _unit(config: JsonlConfig, container: Container, codec: str, scanned: str, cuts: list[_Cut], digest: str) -> Unit:
     first = cuts[0]
     location = {
-        "path": str(container.path), "name": container.name, "codec": codec,
+        "path": str(container.path), "stamp": scanned, "name": container.name, "codec": codec,
         "start": first.start, "end": cuts[-1].end, "line": first.line,
     }  # fmt: skip
     return Unit(
@@ -122,7 +123,8 @@ def _cut(config: JsonlConfig, container: Container, codec: str) -> Iterator[_Cut
 
 def _read(config: JsonlConfig, unit: Unit, context: ReadContext) -> Iterator[pa.Table]:
     location = json.loads(unit.location)
-    yield from regroup(_tables(config, location), unit.parts, location["path"])
+    with unchanged(Path(location["path"]), location["stamp"]):
+        yield from regroup(_tables(config, location), unit.parts, location["path"])
 
 
 def _tables(config: JsonlConfig, location: dict[str, Any]) -> Iterator[pa.Table]:

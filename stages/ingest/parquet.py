@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.source import Part, ReadContext, ScanContext, Source, Unit
 from schemas.documents import RAW
 from stages.ingest.columns import check_columns, pick
-from stages.ingest.containers import ROW_BYTES, check_paths, digest_facts, find_containers
+from stages.ingest.containers import ROW_BYTES, check_paths, digest_facts, find_containers, stamp, unchanged
 from stages.ingest.records import (
     Named,
     RecordConfig,
@@ -82,9 +82,9 @@ def scan_parquet(
     Raises `SourceError` if a column is missing or cannot hold what it is mapped to. A file that cannot be opened, or
     says that it has impossibly many rows, becomes one row with the problem.
     """
-    length = path.stat().st_size
+    length, scanned = path.stat().st_size, stamp(path)
     digest = context.sha256(path).hex()
-    location = {"path": str(path.absolute()), "named": asdict(named)}
+    location = {"path": str(path.absolute()), "stamp": scanned, "named": asdict(named)}
     facts = [digest, asdict(named), first_row, *config.facts()]
     try:
         with pq.ParquetFile(path) as file:
@@ -150,11 +150,12 @@ def read_parquet(config: RecordConfig, unit: Unit) -> Iterator[pa.Table]:
     """
     location = json.loads(unit.location)
     path, named = Path(location["path"]), Named(**location["named"])
-    if location["problem"] is not None:
-        yield container_row(named, path.stat().st_size, location["problem"])
-        return
-    groups = _Groups(**location["groups"])
-    yield from regroup(_tables(config, path, named, groups, unit.parts), unit.parts, str(path))
+    with unchanged(path, location["stamp"]):
+        if location["problem"] is not None:
+            yield container_row(named, path.stat().st_size, location["problem"])
+            return
+        groups = _Groups(**location["groups"])
+        yield from regroup(_tables(config, path, named, groups, unit.parts), unit.parts, str(path))
 
 
 def _tables(

@@ -193,11 +193,11 @@ def regroup(tables: Iterator[pa.Table], parts: tuple[Part, ...], label: str) -> 
         while rows < part.rows:
             table = next(tables, None)
             if table is None:
-                raise SourceError(f"{label} changed since it was listed: it has fewer records; run again")
+                raise SourceError(f"{label} changed since it was scanned: it has fewer records; run again")
             held.append(table)
             rows += table.num_rows
         joined = pa.concat_tables(held)
         yield joined.slice(0, part.rows)
         held = [joined.slice(part.rows)]
     if any(table.num_rows for table in held) or next(tables, None) is not None:
-        raise SourceError(f"{label} changed since it was listed: it has more records; run again")
+        raise SourceError(f"{label} changed since it was scanned: it has more records; run again")

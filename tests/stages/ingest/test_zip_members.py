@@ -2,6 +2,7 @@ import io
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 from tests.stages.ingest.archives import EXPECTED, GOOD, problems, rows, zip_bytes
@@ -42,6 +43,14 @@ def test_a_size_that_lies_is_corrupt(tmp_path: Path) -> None:
         entry = data.rindex(b"PK\1\2")
         data[entry + 24 : entry + 28] = struct.pack("<L", claimed)
         assert problems(tmp_path, "a.zip", bytes(data)) == {"a": "corrupt"}
+
+
+def test_a_shorter_size_with_its_own_checksum_is_corrupt(tmp_path: Path) -> None:
+    data = bytearray(zip_bytes({"a": b"first" * 99}))
+    entry = data.rindex(b"PK\1\2")
+    data[entry + 16 : entry + 20] = struct.pack("<L", zlib.crc32(b"first"))
+    data[entry + 24 : entry + 28] = struct.pack("<L", 5)
+    assert problems(tmp_path, "a.zip", bytes(data)) == {"a": "corrupt"}
 
 
 def test_a_damaged_directory_keeps_the_members_before(tmp_path: Path) -> None:
