@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.stage import Counts, Stage, Transform
+from pipeline.stage import Stage, Transform
 from schemas.documents import DOCUMENT, RAW
 from stages.ingest.charset import decode, is_control
 from stages.ingest.distinct import Column
@@ -124,11 +124,6 @@ def _decode_rows(contents: Column) -> _Odd:
     return odd
 
 
-def _count(out: pa.Table) -> Counts:
-    counts: Column = pc.value_counts(out["problem"].drop_null())
-    return dict(sorted(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))
-
-
 STAGE: Stage[DecodeConfig] = Stage(
     name="decode",
     version=1,
@@ -136,5 +131,4 @@ STAGE: Stage[DecodeConfig] = Stage(
     writes=WRITES,
     open=_open,
     libraries=("charset-normalizer",),
-    count=_count,
 )

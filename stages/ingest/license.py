@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from license_expression import ExpressionError, ExpressionParseError, Licensing, get_spdx_licensing
 
-from pipeline.stage import Counts, Stage, Transform
+from pipeline.stage import Stage, Transform
 from schemas.documents import DOCUMENT
 from stages.ingest.distinct import Column, map_distinct
 
@@ -131,11 +131,6 @@ def _headers(text: Column) -> Column:
     return pc.struct_field(pc.extract_regex(start, pattern=_HEADER), "expression").cast(pa.string())
 
 
-def _count(out: pa.Table) -> Counts:
-    unknown = out["license"].null_count
-    return {"license-unknown": unknown} if unknown else {}
-
-
 STAGE: Stage[LicenseConfig] = Stage(
     name="license",
     version=1,
@@ -143,5 +138,4 @@ STAGE: Stage[LicenseConfig] = Stage(
     writes=WRITES,
     open=_open,
     libraries=("license-expression", "licenseclassifier"),
-    count=_count,
 )

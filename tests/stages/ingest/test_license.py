@@ -41,8 +41,6 @@ def test_license_header_beats_the_source() -> None:
     out = configured(STAGE, LicenseConfig()).open()(rows())
     found = list(zip(out["license"].to_pylist(), out["license_from"].to_pylist(), strict=True))
     assert found == [case[3:] for case in CASES]
-    assert STAGE.count is not None
-    assert STAGE.count(out) == {"license-unknown": 3}
 
 
 @pytest.mark.parametrize(
