@@ -84,9 +84,9 @@ class Tracker:
     def _finish(self, step: StepProgress, event: Event) -> None:
         assert event.task is not None
         step.ended = time.monotonic()
-        for shard in event.task.outputs:
-            step.done += 1
-            counters: Counter[str] = Counter(self.plan.store.record(shard).counters)
+        step.done += len(event.task.outputs)
+        for record in event.records:
+            counters: Counter[str] = Counter(record.counters)
             step.documents += counters["rows"]
             step.dropped += counters["rows"] - counters.get("out_rows", counters["rows"])
             step.bytes += counters["bytes"]

@@ -8,10 +8,9 @@ import pyarrow as pa
 
 from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.errors import PlanError
-from pipeline.stage import Configured, Counts, Resources, Transform
+from pipeline.stage import Configured, Counts, Resources, open_stages
 from pipeline.store import Made, Shard, Store
-
-_OPENED: dict[tuple[object, ...], list[Transform]] = {}
+from schemas.manifest import Record
 
 
 def annotate(name: str, *inputs: Dataset, stages: Sequence[Configured[Any]]) -> Dataset:
@@ -65,14 +64,7 @@ class ChainCall:
         """The columns that the stages read."""
         return zip_columns(store, self.inputs, self.columns)
 
-    def open(self) -> list[Transform]:
-        """The stages' functions, opened once per process."""
-        key = tuple((c.stage.name, c.stage.version, repr(c.config)) for c in self.stages)
-        if key not in _OPENED:
-            _OPENED[key] = [configured.open() for configured in self.stages]
-        return _OPENED[key]
-
-    def save(self, store: Store, table: pa.Table) -> None:
+    def save(self, store: Store, table: pa.Table) -> Record:
         """Commit what the stages wrote."""
         counters = self.made.counters
         for configured in self.stages:
@@ -80,13 +72,13 @@ class ChainCall:
                 counters = add_counts(counters, configured.stage.count(table))
         names = [name for configured in self.stages for name in configured.stage.writes.names]
         made = Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters)
-        store.commit(self.output, table.select(names), made)
+        return store.commit(self.output, table.select(names), made)
 
-    def __call__(self, store: Store) -> None:
+    def __call__(self, store: Store) -> list[Record]:
         table = self.load(store)
-        for transform in self.open():
+        for transform in open_stages(self.stages):
             table = extend(table, transform(table))
-        self.save(store, table)
+        return [self.save(store, table)]
 
 
 def add_counts(counters: Mapping[str, int], counts: Counts) -> dict[str, int]:

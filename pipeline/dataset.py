@@ -20,12 +20,12 @@ from schemas.manifest import Record
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One unit of work on one worker: `call(store)` commits every shard of `outputs`."""
+    """One unit of work on one worker: `call(store)` commits every shard of `outputs` and gives the new records."""
 
     label: str
     """For people: which piece of the input this is."""
     outputs: tuple[Shard, ...]
-    call: Callable[[Store], None]
+    call: Callable[[Store], list[Record]]
     """Picklable. May find some outputs committed already and must not make them again."""
     inputs: tuple[Shard, ...] = ()
     """Shards that must be committed before."""

@@ -192,10 +192,10 @@ class MapCall:
     output: Shard
     made: Made
 
-    def __call__(self, store: Store) -> None:
+    def __call__(self, store: Store) -> list[Record]:
         rows = self.map(self.config, self.place, zip_columns(store, self.inputs, self.columns))
         parts = _split(rows, self.place.partitions, self.functions.spills)
-        store.commit_spill(self.output, parts, self.functions.spills, self.made)
+        return [store.commit_spill(self.output, parts, self.functions.spills, self.made)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class ReduceCall:
     output: Shard
     made: Made
 
-    def __call__(self, store: Store) -> None:
+    def __call__(self, store: Store) -> list[Record]:
         batches = [store.read_partition(spill, self.place.index) for spill in self.spills]
         rows = pa.Table.from_batches(batches, schema=self.functions.spills)
         base = zip_columns(store, self.base, self.columns) if self.base else None
@@ -221,7 +221,7 @@ class ReduceCall:
                 f"{self.functions.name} must write:\n{self.functions.writes}\nit wrote:\n{reduced.table.schema}"
             )
         made = Made(libraries=self.made.libraries, counters=reduced.counters)
-        store.commit(self.output, reduced.table, made, rows_per_group=reduced.rows_per_group)
+        return [store.commit(self.output, reduced.table, made, rows_per_group=reduced.rows_per_group)]
 
 
 def _split(rows: pa.Table, partitions: int, schema: pa.Schema) -> list[pa.Table]:

@@ -14,6 +14,7 @@ from pipeline.errors import GristmillError, SiteError
 from pipeline.site_file import Site
 from pipeline.storage import open_storage
 from pipeline.store import Store
+from schemas.manifest import Record
 
 _STORES: dict[str, Store] = {}
 
@@ -47,6 +48,8 @@ class Outcome:
 
     task: Task
     failure: Failure | None = None
+    records: tuple[Record, ...] = ()
+    """Of the shards that it has made."""
     seconds: float = 0.0
 
 
@@ -80,15 +83,21 @@ def worker_store(site: Site) -> Store:
     return _STORES[key]
 
 
-def attempt(task: Task, store: Store) -> Failure | None:
+def attempt(task: Task, store: Store) -> Failure | list[Record]:
     """Run a task; an exception becomes a failure. This is the outer edge of a worker."""
     try:
-        task.call(store)
+        return task.call(store)
     except Exception as error:  # noqa: BLE001 - the edge: whatever a stage raises belongs to its shard
         return failure_of(error)
     finally:
         pa.default_memory_pool().release_unused()
-    return None
+
+
+def outcome_of(task: Task, result: Failure | list[Record], seconds: float = 0.0) -> Outcome:
+    """What `attempt` gave, as an outcome."""
+    if isinstance(result, Failure):
+        return Outcome(task=task, failure=result, seconds=seconds)
+    return Outcome(task=task, records=tuple(result), seconds=seconds)
 
 
 def failure_of(error: BaseException) -> Failure:

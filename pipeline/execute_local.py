@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from pipeline.dataset import Task
-from pipeline.execute import Outcome, attempt, worker_store
+from pipeline.execute import Outcome, attempt, outcome_of, worker_store
 from pipeline.site_file import Site
 
 
@@ -31,8 +31,7 @@ class LocalExecutor:
         if not self._queue:
             return []
         task, start = self._queue.popleft(), time.monotonic()
-        failure = attempt(task, self._store)
-        return [Outcome(task=task, failure=failure, seconds=time.monotonic() - start)]
+        return [outcome_of(task, attempt(task, self._store), time.monotonic() - start)]
 
     def close(self) -> None:
         """Forget what is queued."""

@@ -10,13 +10,14 @@ import ray
 from ray import cloudpickle
 
 from pipeline.dataset import Task
-from pipeline.execute import Failure, Outcome, attempt, failure_of, use_code, worker_store
+from pipeline.execute import Failure, Outcome, attempt, failure_of, outcome_of, use_code, worker_store
 from pipeline.execute_ray_data import stream_chain
 from pipeline.site_file import Site
+from schemas.manifest import Record
 
 
 @ray.remote  # type: ignore[untyped-decorator] # ray has no types
-def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | None:
+def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | list[Record]:
     use_code(code)
     task: Task = cloudpickle.loads(payload)
     return attempt(task, worker_store(site))
@@ -51,8 +52,8 @@ class RayExecutor:
         def stream() -> None:
             left = {task.outputs[0].key: task for task in tasks}
             try:
-                for key, failure in stream_chain(tasks, self._site, self._cpus, self._code):
-                    self._streamed.put(Outcome(task=left.pop(key), failure=failure))
+                for key, result in stream_chain(tasks, self._site, self._cpus, self._code):
+                    self._streamed.put(outcome_of(left.pop(key), result))
             except Exception as error:  # noqa: BLE001 - the edge: a dead actor pool fails the shards it left
                 for task in left.values():
                     self._streamed.put(Outcome(task=task, failure=failure_of(error)))
@@ -82,10 +83,10 @@ class RayExecutor:
     def _finish(self, reference: Any) -> Outcome:
         task, start = self._running.pop(reference)
         try:
-            failure = ray.get(reference)
+            result = ray.get(reference)
         except ray.exceptions.RayError as error:
-            failure = failure_of(error)
-        return Outcome(task=task, failure=failure, seconds=time.monotonic() - start)
+            result = failure_of(error)
+        return outcome_of(task, result, time.monotonic() - start)
 
     def close(self) -> None:
         """Cancel what still runs."""

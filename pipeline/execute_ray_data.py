@@ -16,10 +16,13 @@ from pipeline.dataset import Task
 from pipeline.execute import Failure, failure_of, use_code, worker_store
 from pipeline.site_file import Site
 from pipeline.stage import Configured
+from schemas.manifest import Record
 
 
-def stream_chain(tasks: Sequence[Task], site: Site, cpus: int, code: list[str]) -> Iterator[tuple[str, Failure | None]]:
-    """Run chains that share their stages; yields (key of the output, failure) as shards end."""
+def stream_chain(
+    tasks: Sequence[Task], site: Site, cpus: int, code: list[str]
+) -> Iterator[tuple[str, Failure | list[Record]]]:
+    """Run chains that share their stages; yields (key of the output, failure or records) as shards end."""
     first = tasks[0].call
     assert isinstance(first, ChainCall)
     context = ray.data.DataContext.get_current()
@@ -47,7 +50,7 @@ def stream_chain(tasks: Sequence[Task], site: Site, cpus: int, code: list[str]) 
         )
     data = data.map_batches(_save, fn_kwargs={"site": site, "code": code}, num_cpus=1, **common)
     for row in data.iter_rows():
-        yield row["key"], cloudpickle.loads(row["failure"])
+        yield row["key"], cloudpickle.loads(row["result"])
 
 
 def _pool_size(stages: list[Configured[Any]], cpus: int) -> int:
@@ -71,14 +74,14 @@ def _load(batch: pa.Table, site: Site, code: list[str]) -> pa.Table:
 
 def _save(batch: pa.Table, site: Site, code: list[str]) -> pa.Table:
     use_code(code)
-    failure: Failure | None = cloudpickle.loads(batch["failure"][0].as_py())
-    if failure is None:
+    result: Failure | list[Record] | None = cloudpickle.loads(batch["failure"][0].as_py())
+    if result is None:
         call: ChainCall = cloudpickle.loads(batch["call"][0].as_py())
         try:
-            call.save(worker_store(site), _table(batch))
+            result = [call.save(worker_store(site), _table(batch))]
         except Exception as error:  # noqa: BLE001 - the edge
-            failure = failure_of(error)
-    return pa.table({"key": batch["key"], "failure": [cloudpickle.dumps(failure)]})
+            result = failure_of(error)
+    return pa.table({"key": batch["key"], "result": [cloudpickle.dumps(result)]})
 
 
 class _Stages:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from pipeline.errors import PlanError, SourceError
 from pipeline.fingerprint import digest, library_versions
 from pipeline.parquet import parquet_bytes, read_parquet
 from pipeline.source import Source, Unit
-from pipeline.stage import Configured
+from pipeline.stage import Configured, Transform, open_stages
 from pipeline.store import Made, Shard, Store
+from schemas.manifest import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,23 +61,21 @@ class IngestCall:
     outputs: tuple[Shard, ...]
     made: Made
 
-    def __call__(self, store: Store) -> None:
-        done = store.committed(self.outputs[0].step)
-        missing = [number for number, shard in enumerate(self.outputs) if shard.key not in done]
-        transforms = [configured.open() for configured in self.stages]
+    def __call__(self, store: Store) -> list[Record]:
+        done = {shard.key for shard in self.outputs if len(self.outputs) > 1 and store.has(shard)}
+        last = max(number for number, shard in enumerate(self.outputs) if shard.key not in done)
+        transforms = open_stages(self.stages)
         tables = self.input.source.read(self.input.config, self.unit, StoreReadContext(store))
-        count = 0
-        for count, (shard, raw) in enumerate(zip(self.outputs, tables, strict=False), start=1):
+        records = []
+        for shard in self.outputs[: last + 1]:
+            raw = next(tables, None)
+            if raw is None:
+                raise SourceError(f"{self.unit.label} has fewer shards than the {len(self.outputs)} planned; run again")
             if shard.key not in done:
-                self._commit(store, shard, raw, transforms)
-            if missing and count - 1 == missing[-1]:
-                return
-        if count != len(self.outputs):
-            raise SourceError(f"{self.unit.label} gave {count} shards, {len(self.outputs)} were planned; run again")
+                records.append(self._commit(store, shard, raw, transforms))
+        return records
 
-    def _commit(
-        self, store: Store, shard: Shard, raw: pa.Table, transforms: list[Callable[[pa.Table], pa.Table]]
-    ) -> None:
+    def _commit(self, store: Store, shard: Shard, raw: pa.Table, transforms: list[Transform]) -> Record:
         if raw.num_rows != shard.rows:
             raise SourceError(
                 f"{self.unit.label} gave {raw.num_rows} documents where the scan found {shard.rows}: "
@@ -90,7 +89,9 @@ class IngestCall:
             table = extend(table, written)
             if configured.stage.count is not None:
                 counters = add_counts(counters, configured.stage.count(table))
-        store.commit(shard, written, Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters))
+        return store.commit(
+            shard, written, Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters)
+        )
 
 
 class StoreReadContext:

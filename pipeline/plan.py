@@ -1,12 +1,16 @@
 """What a run has to do: expand the datasets, subtract what is committed, keep what the targets still need."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.dataset import Dataset, Task, topological
 from pipeline.store import Shard, Store
 from schemas.manifest import Record
+
+_READERS = 16
+"""Records read at once; on an object store each costs a round trip."""
 
 
 @dataclass(kw_only=True)
@@ -21,7 +25,7 @@ class Plan:
     committed: dict[str, set[str]] = field(init=False, default_factory=dict)
     """Committed keys by step folder."""
     _shards: dict[Dataset, tuple[Shard, ...]] = field(init=False, default_factory=dict)
-    _records: dict[Dataset, list[Record]] = field(init=False, default_factory=dict)
+    _records: dict[str, Record] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.datasets = topological(*self.targets)
@@ -45,18 +49,25 @@ class Plan:
 
     def records(self, dataset: Dataset) -> list[Record]:
         """Commit records of a complete dataset."""
-        if dataset not in self._records:
-            self._records[dataset] = [self.store.record(shard) for shard in self.shards(dataset)]
-        return self._records[dataset]
+        shards = self.shards(dataset)
+        missing = [shard for shard in shards if shard.key not in self._records]
+        if missing:
+            with ThreadPoolExecutor(_READERS) as pool:
+                self._remember(pool.map(self.store.record, missing))
+        return [self._records[shard.key] for shard in shards]
+
+    def _remember(self, records: Iterable[Record]) -> None:
+        self._records.update((record.key, record) for record in records)
 
     def has(self, shard: Shard) -> bool:
         """Whether the shard is committed."""
         return shard.key in self.committed[shard.step]
 
-    def mark_committed(self, shards: Iterable[Shard]) -> None:
-        """Note what a task has committed."""
+    def mark_committed(self, shards: Iterable[Shard], records: Iterable[Record] = ()) -> None:
+        """Note what a task has committed, with the records that are at hand."""
         for shard in shards:
             self.committed[shard.step].add(shard.key)
+        self._remember(records)
 
     def is_done(self, task: Task) -> bool:
         """Whether everything the task makes is committed."""

@@ -11,6 +11,7 @@ from pipeline.dataset import Dataset, Task
 from pipeline.errors import ShardsFailedError, SiteError
 from pipeline.execute import Executor, Failure, Outcome
 from pipeline.plan import Plan
+from schemas.manifest import Record
 
 Listener = Callable[["Event"], None]
 
@@ -24,6 +25,8 @@ class Event:
     dataset: Dataset | None = None
     task: Task | None = None
     failure: Failure | None = None
+    records: tuple[Record, ...] = ()
+    """Of the shards that a finished task has made."""
 
 
 @dataclass(kw_only=True)
@@ -113,9 +116,9 @@ class Run:
         if failure is not None:
             self._fail(dataset, task, failure)
             return
-        self.plan.mark_committed(task.outputs)
+        self.plan.mark_committed(task.outputs, outcome.records)
         self._open[dataset] -= 1
-        self.listener(Event(kind="finished", dataset=dataset, task=task))
+        self.listener(Event(kind="finished", dataset=dataset, task=task, records=outcome.records))
         done: list[object] = [shard.key for shard in task.outputs]
         complete = not self._open[dataset] and self.plan.is_complete(dataset)
         for need in [*done, dataset] if complete else done:

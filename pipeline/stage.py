@@ -1,8 +1,8 @@
 """The stage contract: a row-local pure function over Arrow tables with typed config and declared columns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -80,3 +80,17 @@ class Configured(Generic[Config]):
 def configured(stage: Stage[Config], config: Config) -> Configured[Config]:
     """Bind a stage to its config."""
     return Configured(stage=stage, config=config)
+
+
+_OPENED: dict[tuple[object, ...], Transform] = {}
+
+
+def open_stages(stages: Sequence[Configured[Any]]) -> list[Transform]:
+    """The stages' functions, each opened once per process."""
+    opened = []
+    for chosen in stages:
+        key = (chosen.stage.name, chosen.stage.version, repr(chosen.config))
+        if key not in _OPENED:
+            _OPENED[key] = chosen.open()
+        opened.append(_OPENED[key])
+    return opened

@@ -46,6 +46,14 @@ class Store:
         """Keys that a step has committed."""
         return {name.removesuffix(".json") for name in self.storage.files(f"records/{step}")}
 
+    def has(self, shard: Shard) -> bool:
+        """Whether the shard is committed."""
+        try:
+            self.record(shard)
+        except FileNotFoundError:
+            return False
+        return True
+
     def record(self, shard: Shard) -> Record:
         """The commit record. Raises FileNotFoundError for a shard that is not committed."""
         return Record.model_validate_json(self.storage.read(_record_file(shard.step, shard.key)))

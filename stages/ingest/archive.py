@@ -69,18 +69,24 @@ def read_archive(unit: Unit, limits: Limits, context: ReadContext) -> Iterator[p
     """One `RAW` table per part of a unit of `scan_archive`. Holds one part in memory."""
     location = json.loads(unit.location)
     path, provenance = Path(location["path"]), Provenance(**location["provenance"])
-    with unchanged(path, location["stamp"]):
-        members, names, size = _members(path, location["kind"], limits), _Names(), path.stat().st_size
-        for part in unit.parts:
-            rows = RawRows(provenance)
-            while len(rows) < part.rows:
-                member = next(members, None)
-                if member is None:
-                    raise SourceError(f"{path} changed since it was scanned: it has fewer members; run again")
-                _add(rows, member, names, path, size)
-            yield rows.table()
-        if next(members, None) is not None:
-            raise SourceError(f"{path} changed since it was scanned: it has more members; run again")
+    members = _members(path, location["kind"], limits)
+    yield from unchanged(path, location["stamp"], _tables(path, provenance, members, unit.parts))
+
+
+def _tables(
+    path: Path, provenance: Provenance, members: Iterator[Member], parts: tuple[Part, ...]
+) -> Iterator[pa.Table]:
+    names, size = _Names(), path.stat().st_size
+    for part in parts:
+        rows = RawRows(provenance)
+        while len(rows) < part.rows:
+            member = next(members, None)
+            if member is None:
+                raise SourceError(f"{path} changed since it was scanned: it has fewer members; run again")
+            _add(rows, member, names, path, size)
+        yield rows.table()
+    if next(members, None) is not None:
+        raise SourceError(f"{path} changed since it was scanned: it has more members; run again")
 
 
 def sniff_kind(path: Path) -> str:

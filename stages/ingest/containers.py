@@ -9,9 +9,10 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from pipeline.errors import SourceError
 from stages.ingest.files import printable
@@ -102,14 +103,12 @@ def stamp(path: Path) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-@contextmanager
-def unchanged(path: Path, scanned: str) -> Iterator[None]:
-    """Raise `SourceError` if the file is not the one that was scanned, before or after it is read."""
-    for moment in ("before", "after"):
+def unchanged(path: Path, scanned: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The tables that are read from a file; `SourceError` before one that is not of the file that was scanned."""
+    for table in tables:
         if stamp(path) != scanned:
             raise SourceError(f"{path} changed since it was scanned; run the same command again")
-        if moment == "before":
-            yield
+        yield table
 
 
 def digest_facts(*facts: object) -> str:

@@ -123,8 +123,8 @@ def _cut(config: JsonlConfig, container: Container, codec: str) -> Iterator[_Cut
 
 def _read(config: JsonlConfig, unit: Unit, context: ReadContext) -> Iterator[pa.Table]:
     location = json.loads(unit.location)
-    with unchanged(Path(location["path"]), location["stamp"]):
-        yield from regroup(_tables(config, location), unit.parts, location["path"])
+    tables = regroup(_tables(config, location), unit.parts, location["path"])
+    yield from unchanged(Path(location["path"]), location["stamp"], tables)
 
 
 def _tables(config: JsonlConfig, location: dict[str, Any]) -> Iterator[pa.Table]:

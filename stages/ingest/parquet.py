@@ -150,12 +150,12 @@ def read_parquet(config: RecordConfig, unit: Unit) -> Iterator[pa.Table]:
     """
     location = json.loads(unit.location)
     path, named = Path(location["path"]), Named(**location["named"])
-    with unchanged(path, location["stamp"]):
-        if location["problem"] is not None:
-            yield container_row(named, path.stat().st_size, location["problem"])
-            return
+    if location["problem"] is not None:
+        tables = iter([container_row(named, path.stat().st_size, location["problem"])])
+    else:
         groups = _Groups(**location["groups"])
-        yield from regroup(_tables(config, path, named, groups, unit.parts), unit.parts, str(path))
+        tables = regroup(_tables(config, path, named, groups, unit.parts), unit.parts, str(path))
+    yield from unchanged(path, location["stamp"], tables)
 
 
 def _tables(
