@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.annotate import extend
 from pipeline.stage import Configured
 from tests.golden import digest
 
@@ -28,7 +29,7 @@ def check_stage(configured: Configured[Any], table: pa.Table, *, tolerance: floa
     for law, given, wanted in _cases(table, expected):
         _assert_same(f"{stage.name}: {law}", transform(given), wanted, tolerance)
     _assert_same(f"{stage.name}: deterministic, opened again", configured.open()(table), expected, tolerance)
-    _check_counts(configured, expected)
+    _check_counts(configured, extend(table, expected))
     assert digest(table) == before, f"{stage.name} changed its input"
     return expected
 
@@ -81,13 +82,13 @@ def _dirty_nulls(table: pa.Table) -> pa.Table:
     return table
 
 
-def _check_counts(configured: Configured[Any], out: pa.Table) -> None:
+def _check_counts(configured: Configured[Any], chained: pa.Table) -> None:
     count = configured.stage.count
     if count is None:
         return
-    middle = out.num_rows // 2
-    whole, parts = Counter(count(out)), Counter(count(out.slice(0, middle)))
-    parts.update(count(out.slice(middle)))
+    middle = chained.num_rows // 2
+    whole, parts = Counter(count(chained)), Counter(count(chained.slice(0, middle)))
+    parts.update(count(chained.slice(middle)))
     assert +whole == +parts, f"{configured.stage.name}: counts of parts must add up: {whole} and {parts}"
     assert all(value >= 0 for value in whole.values()), f"{configured.stage.name}: negative counts: {whole}"
 

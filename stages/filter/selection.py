@@ -158,13 +158,14 @@ def _check_function(connection: duckdb.DuckDBPyConnection, name: str, where: str
 
 
 def _check_types(connection: duckdb.DuckDBPyConnection, config: SelectConfig, reads: pa.Schema) -> None:
-    connection.register("marks", reads.empty_table())
+    """Evaluate every predicate on one row of nulls. Raises PlanError where it fails or is not boolean."""
+    connection.register("marks", pa.table({field.name: pa.nulls(1, field.type) for field in reads}))
     for predicate in config.predicates:
         try:
-            described = connection.execute(f"DESCRIBE SELECT ({predicate.sql}) AS verdict FROM marks").fetchall()  # noqa: S608
+            found = connection.sql(f"SELECT ({predicate.sql}) AS verdict FROM marks").to_arrow_table()  # noqa: S608
         except duckdb.Error as error:
             raise PlanError(f"predicate {predicate.name!r}: {predicate.sql!r}: {error}") from error
-        if described[0][1] != "BOOLEAN":
+        if found.schema.types != [pa.bool_()]:
             raise PlanError(
-                f"predicate {predicate.name!r} gives {described[0][1]}; it must be BOOLEAN: {predicate.sql!r}"
+                f"predicate {predicate.name!r} gives {found.schema.types[0]}; it must be BOOLEAN: {predicate.sql!r}"
             )
