@@ -4,7 +4,7 @@ Exit codes: 0 done; 1 an inner error; 2 a wrong command, recipe or plan; 3 a sou
 shards failed; 5 the site (storage, cluster, disk); 6 a version that is taken; 7 nothing of that name; 130 interrupted.
 """
 
-import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem, get_completion_class
 
+from jobs.terminal import printable
 from pipeline.errors import GristmillError, RecipeError
 
 P = ParamSpec("P")
@@ -26,27 +28,31 @@ Examples:
   gristmill plan tiny --source 'parquet:data/*.parquet?text_column=content'
   gristmill run path/to/recipe.py:mine --site cluster.toml
   gristmill why tiny 'json/decoder.py'
+
+\b
+Exit codes:
+  0 done; 1 an inner error; 2 a wrong command, recipe or plan; 3 a source that cannot be read as asked;
+  4 some shards failed; 5 the site (storage, cluster, disk); 6 a version that is taken; 7 nothing of
+  that name; 130 interrupted.
 """
 
 
 def edge(function: Callable[P, R]) -> Callable[P, R]:
-    """The outer edge of a command: known errors become one line and an exit code."""
+    """The outer edge of a command: known errors become one line and an exit code, others keep their traceback."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except GristmillError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except ValueError as error:
-            if "--debug" in sys.argv:
+            if click.get_current_context().find_root().params.get("debug"):
                 traceback.print_exc()
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2)
+            click.echo(f"error: {printable(str(error))}", err=True)
+            sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted; finished shards are kept, run the same command again to go on", err=True)
-            sys.exit(130)
+            sys.stdout.flush()
+            os._exit(130)  # a thread that still scans a source must not hold up the end
 
     return wrapped
 
@@ -65,9 +71,14 @@ class RecipeGroup(click.Group):
 
         return list_recipes(recipes)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one recipe. A recipe that cannot be loaded ends the program with exit code 2."""
-        return _recipe_command(cmd_name, self._action, self._extra())
+        if ctx.resilient_parsing:  # completion says nothing
+            try:
+                return _recipe_command(cmd_name, self._action, self._extra())
+            except RecipeError:
+                return None
+        return edge(_recipe_command)(cmd_name, self._action, self._extra())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -75,11 +86,41 @@ class RecipeGroup(click.Group):
         """Recipes are looked up as they are written: a path is not lowered or completed."""
         return args[0], self.get_command(ctx, args[0]), args[1:]
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Recipes by name; files where no name fits."""
+        return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
 
-@edge
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The recipes that ship, under their own heading."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            assert command is not None
+            rows.append((name, command.get_short_help_str(formatter.width - len(name) - 6)))
+        with formatter.section("Recipes (RECIPE --help shows the parameters of each)"):
+            formatter.write_dl(rows)
+
+
+class RecipeCommand(click.Command):
+    """A recipe as a command: its own parameters are shown apart from the options of the command."""
+
+    def __init__(self, *args: Any, own: list[click.Option], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._own = own
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Two lists instead of one."""
+        rest = [parameter for parameter in self.get_params(ctx) if parameter not in self._own]
+        for title, params in (("Parameters of the recipe", self._own), ("Options", rest)):
+            rows = [record for record in (param.get_help_record(ctx) for param in params) if record is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 def _recipe_command(name: str, action: Callable[..., None], extra: list[click.Option]) -> click.Command:
     from jobs import recipes
-    from jobs.parameters import options
+    from jobs.parameters import describe, options
     from pipeline.recipe import load_recipe
 
     recipe = load_recipe(name, recipes)
@@ -93,7 +134,7 @@ def _recipe_command(name: str, action: Callable[..., None], extra: list[click.Op
         listed = {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
         edge(action)(recipe, listed, **values)
 
-    return click.Command(name, params=[*own, *extra], callback=callback, help=recipe.function.__doc__)
+    return RecipeCommand(name, own=own, params=[*own, *extra], callback=callback, help=describe(recipe))
 
 
 def _site_option() -> click.Option:
@@ -127,9 +168,10 @@ def _plan(*args: Any, **kwargs: Any) -> None:
     plan_recipe(*args, **kwargs)
 
 
-@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gristmill")
-def main() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of every error.")
+def main(debug: bool) -> None:
     """Build pretraining corpora: raw code and text in, tokenized and versioned Parquet shards out."""
 
 
@@ -154,16 +196,32 @@ main.add_command(
 )
 
 
+def _complete_corpus(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Published versions of the store that the line names so far."""
+    from jobs.looking import existing_storage
+    from pipeline import catalog
+
+    try:
+        storage = existing_storage(ctx.params.get("site"), ctx.params.get("store"))
+    except GristmillError:
+        return []
+    found = [f"{name}@{version}" for name in catalog.names(storage) for version in catalog.versions(storage, name)]
+    return [CompletionItem(reference) for reference in found if reference.startswith(incomplete)]
+
+
 def _looking(name: str, *arguments: str, text: str) -> None:
     """Register a command that only looks at the store."""
 
     def callback(**values: Any) -> None:
-        from jobs import commands
+        from jobs import looking
 
-        edge(getattr(commands, f"show_{name}"))(**values)
+        edge(getattr(looking, f"show_{name}"))(**values)
 
     store = click.Option(["--store"], metavar="PATH", help="Where corpora live; overrides the site file.")
-    params: list[click.Parameter] = [click.Argument([argument]) for argument in arguments]
+    params: list[click.Parameter] = [
+        click.Argument([argument], shell_complete=None if argument == "document" else _complete_corpus)
+        for argument in arguments
+    ]
     main.add_command(
         click.Command(name, params=[*params, _site_option(), store, _json_option()], callback=callback, help=text)
     )
@@ -185,17 +243,10 @@ _looking(
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a SHELL: add `eval "$(gristmill completion bash)"` to its start-up file."""
-    from click.shell_completion import get_completion_class
-
     found = get_completion_class(shell)
     assert found is not None
     click.echo(found(main, {}, "gristmill", "_GRISTMILL_COMPLETE").source())
 
 
-def print_json(value: object) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
-
-
 if __name__ == "__main__":
-    main()
+    main(prog_name="gristmill")

@@ -39,7 +39,10 @@ class Prepared:
 
 def prepare(recipe: Recipe, arguments: Mapping[str, object], site: Site) -> Prepared:
     """Build the handles of a recipe. Nothing is read or written but listings of the sources, later, by the plan."""
-    corpus = recipe.function(**arguments)
+    try:
+        corpus = recipe.function(**arguments)
+    except ValueError as error:  # how configs refuse a value
+        raise RecipeError(f"recipe {recipe.name}: {error}") from error
     if not isinstance(corpus, Corpus):
         raise RecipeError(
             f"recipe {recipe.name} returned {type(corpus).__name__}; it must return a jobs.publish.Corpus"
@@ -62,10 +65,13 @@ def execute(prepared: Prepared, listener: Callable[[Event], None]) -> Manifest:
     with ExitStack() as stack:
         stack.enter_context(_terminate_as_interrupt())
         # the sources are scanned while the cluster starts; a plan with nothing to do needs no cluster
-        scan = stack.enter_context(ThreadPoolExecutor(1)).submit(plan.grow)
+        scanner = ThreadPoolExecutor(1)
+        stack.callback(scanner.shutdown, wait=False, cancel_futures=True)
+        scan = scanner.submit(plan.grow)
         wait([scan], timeout=_SCAN_ALONE_S)
         if not (scan.done() and scan.result() is not None and plan.is_whole() and not plan.wanted()):
             executor = stack.enter_context(_executor(site, prepared.recipe.code))
+            stack.enter_context(_terminate_as_interrupt())  # Ray has set its own handler
             scan.result()
             run = Run(plan=plan, executor=executor, retries=site.execution.retries, listener=listener)
             run.execute()

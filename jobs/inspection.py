@@ -2,9 +2,11 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +37,10 @@ def step(manifest: Manifest, role: str) -> StepEntry:
 
 
 def find(store: Store, manifest: Manifest, document: str, limit: int) -> list[Found]:
-    """Documents by id, path, `origin/path` or glob of either, in corpus order. Raises NotFoundError if there is none."""
+    """Documents by id, name or glob of names, in corpus order. Raises NotFoundError if there is none.
+
+    Names: path, origin/path, path/member, origin/path/member.
+    """
     if re.fullmatch(r"[0-9a-f]{32}", document):
         entry = index_entry(store, manifest, bytes.fromhex(document))
         found = (
@@ -47,8 +52,8 @@ def find(store: Store, manifest: Manifest, document: str, limit: int) -> list[Fo
         found = list(islice(_scan(store, manifest, document), limit))
     if not found:
         raise NotFoundError(
-            f"no document {document!r} in {manifest.name}@{manifest.version}; give a 32-digit id, a path as in the source, "
-            "or a glob such as '*/decoder.py'"
+            f"no document {document!r} in {manifest.name}@{manifest.version}; give a 32-digit id, a path as in the "
+            "source, or a glob such as '*/decoder.py'"
         )
     return found
 
@@ -93,12 +98,12 @@ def explain(store: Store, manifest: Manifest, found: Found) -> dict[str, object]
     }
 
 
-def difference(store: Store, a: Manifest, b: Manifest, examples: int = 5) -> dict[str, object]:
-    """How version b differs from a: documents, decisions, reasons, domains, settings."""
+def difference(store: Store, a: Manifest, b: Manifest, examples: int = 5) -> dict[str, Any]:
+    """How version b differs from a: documents with examples, decisions, reasons, domains, settings."""
     counts = dict.fromkeys(
         ("only_in_a", "only_in_b", "in_both", "changed_content", "kept_only_in_a", "kept_only_in_b"), 0
     )
-    shown: dict[str, list[str]] = {name: [] for name in counts if name != "in_both"}
+    shown: dict[str, list[dict[str, str]]] = {name: [] for name in counts if name != "in_both"}
     parts = max(len(step(a, "index").keys), len(step(b, "index").keys))
     for part in range(parts):
         left, right = _index_range(store, a, part, parts), _index_range(store, b, part, parts)
@@ -106,7 +111,8 @@ def difference(store: Store, a: Manifest, b: Manifest, examples: int = 5) -> dic
             counts[name] += len(ids)
             if name in shown:
                 room = examples - len(shown[name])
-                shown[name] += [value.hex() for value in ids.slice(0, room).to_pylist()]
+                version = b if name.endswith("only_in_b") else a
+                shown[name] += [_named(store, version, value) for value in ids.slice(0, room).to_pylist()]
     return {
         "a": f"{a.name}@{a.version}",
         "b": f"{b.name}@{b.version}",
@@ -114,31 +120,47 @@ def difference(store: Store, a: Manifest, b: Manifest, examples: int = 5) -> dic
         "documents": counts,
         "examples": {name: ids for name, ids in shown.items() if ids},
         "tokens": {"a": a.tokens, "b": b.tokens},
-        "domains": _changes(a.domains, b.domains),
-        "languages": _changes(a.languages, b.languages),
-        "reasons": _changes(_reasons(a), _reasons(b)),
+        "domains": _changes(a.domains, b.domains, absent=0),
+        "languages": _changes(a.languages, b.languages, absent=0),
+        "reasons": _changes(_reasons(a), _reasons(b), absent=0),
         "parameters": _changes(a.parameters, b.parameters),
         "steps": _changes(_settings(a), _settings(b)),
     }
 
 
+def _named(store: Store, manifest: Manifest, document_id: bytes) -> dict[str, str]:
+    """A document's id and its name for people."""
+    entry = index_entry(store, manifest, document_id)
+    assert entry is not None, document_id.hex()
+    found = Found(document_id=document_id, shard=entry["shard"], row=entry["row"])
+    row = _row(store, step(manifest, "documents"), found)
+    name = "/".join(str(row[part]) for part in ("origin", "path", "member") if row[part])
+    return {"document_id": document_id.hex(), "name": name}
+
+
 def _scan(store: Store, manifest: Manifest, pattern: str) -> Iterator[Found]:
     documents = step(manifest, "documents")
-    is_glob = any(c in pattern for c in "*?[")
-    expression = fnmatch.translate(pattern) if is_glob else f"^{re.escape(pattern)}$"
-    # fnmatch writes Python's syntax; RE2 has neither atomic groups nor \Z
-    expression = expression.replace("(?>", "(?:").replace("\\Z", "$").replace("\\z", "$")
+    expression = f"^{re.escape(pattern)}$"
+    if any(c in pattern for c in "*?["):
+        expression += f"|^{_re2(fnmatch.translate(pattern))}"
     for number, key in enumerate(documents.keys):
         table = store.read(_shard(documents, key), ["document_id", "origin", "path", "member"])
         path = table["path"]
         full = pc.binary_join_element_wise(table["origin"], path, "/")
-        member = pc.binary_join_element_wise(path, pc.fill_null(table["member"], ""), "/")
-        hits = [pc.match_substring_regex(names, expression) for names in (path, full, member)]
-        hit = pc.or_(pc.or_(hits[0], hits[1]), hits[2])
-        rows = pc.indices_nonzero(hit).to_pylist()
+        member = pc.fill_null(table["member"], "")
+        names = [path, full, *(pc.binary_join_element_wise(outer, member, "/") for outer in (path, full))]
+        hits = [pc.match_substring_regex(values, expression) for values in names]
+        rows = pc.indices_nonzero(reduce(pc.or_, hits)).to_pylist()
         ids = table["document_id"].take(pa.array(rows, pa.int64())).to_pylist()
         for row, document_id in zip(rows, ids, strict=True):
             yield Found(document_id=document_id, shard=number, row=row)
+
+
+def _re2(expression: str) -> str:
+    """Python's syntax, as `fnmatch` writes it, for RE2: no atomic group, no end of text, no look-ahead."""
+    for python, re2 in (("(?>", "(?:"), ("\\Z", "$"), ("\\z", "$"), ("(?!)", "[^\\s\\S]")):
+        expression = expression.replace(python, re2)
+    return expression
 
 
 def _row(store: Store, entry: StepEntry, found: Found) -> dict[str, object]:
@@ -183,10 +205,11 @@ def _compare(left: pa.Table, right: pa.Table) -> dict[str, pa.Array]:
 
 
 def _changes(
-    a: dict[str, object] | dict[str, int], b: dict[str, object] | dict[str, int]
+    a: Mapping[str, object], b: Mapping[str, object], *, absent: object = None
 ) -> dict[str, dict[str, object]]:
     """Names whose values differ, with both values."""
-    return {n: {"a": a.get(n), "b": b.get(n)} for n in sorted({*a, *b}) if a.get(n) != b.get(n)}
+    pairs = {name: {"a": a.get(name, absent), "b": b.get(name, absent)} for name in sorted({*a, *b})}
+    return {name: pair for name, pair in pairs.items() if pair["a"] != pair["b"]}
 
 
 def _reasons(manifest: Manifest) -> dict[str, int]:

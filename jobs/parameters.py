@@ -24,6 +24,14 @@ def options(recipe: Recipe) -> list[click.Option]:
     return [_option(recipe, parameter) for parameter in recipe.parameters]
 
 
+def describe(recipe: Recipe) -> str:
+    """The docstring without its paragraphs of `name: text` lines: the options carry them."""
+    known = ("\b", *(f"{parameter.name}:" for parameter in recipe.parameters))
+    paragraphs = (inspect.getdoc(recipe.function) or "").split("\n\n")
+    lines = [[line.strip() for line in paragraph.splitlines()] for paragraph in paragraphs]
+    return "\n\n".join(p for p, ls in zip(paragraphs, lines, strict=True) if not all(x.startswith(known) for x in ls))
+
+
 def _option(recipe: Recipe, parameter: Parameter) -> click.Option:
     flag = "--" + parameter.name.replace("_", "-")
     required = parameter.default is inspect.Parameter.empty

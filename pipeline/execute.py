@@ -35,7 +35,7 @@ class Failure:
 
     message: str
     details: str
-    """Traceback of the worker."""
+    """Traceback of the worker; empty for an error of the project, whose message says everything."""
     is_final: bool
     """True when trying again cannot help: a user's mistake or an inner contradiction."""
     is_site: bool = False
@@ -104,7 +104,7 @@ def failure_of(error: BaseException) -> Failure:
     """An exception as a failure."""
     final = isinstance(error, GristmillError | ValueError | TypeError | AssertionError)
     message = str(error) if isinstance(error, GristmillError) else f"{type(error).__name__}: {error}"
-    details = "".join(traceback.format_exception(error))
+    details = "" if isinstance(error, GristmillError) else "".join(traceback.format_exception(error))
     return Failure(message=message, details=details, is_final=final, is_site=isinstance(error, SiteError))
 
 

@@ -1,17 +1,16 @@
 """The Ray executor: one plain task per shard, bounded in flight; steps with stateful stages stream through Ray Data."""
 
-import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import ray
 from ray import cloudpickle
 
+from pipeline.cluster import NodeWatch, node_died
 from pipeline.dataset import Task
 from pipeline.execute import Failure, Outcome, attempt, failure_of, outcome_of, use_code, worker_store
-from pipeline.execute_ray_data import stream_chain
 from pipeline.site_file import Site
 from schemas.manifest import Record
 
@@ -23,6 +22,9 @@ def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | list[Rec
     return attempt(task, worker_store(site))
 
 
+_LOST = Failure(message="its worker died again and again", details="", is_final=True)
+
+
 class RayExecutor:
     """Runs tasks on the cluster that `pipeline.cluster` has joined."""
 
@@ -31,9 +33,10 @@ class RayExecutor:
         # a task that asks for more memory than any node has would wait for ever
         self._node_memory = max((int(n["Resources"].get("memory", 0)) for n in ray.nodes() if n["Alive"]), default=0)
         self._site, self._cpus, self._code = site, cpus, list(code)
+        self._watch = NodeWatch(site)
         self._running: dict[Any, tuple[Task, float]] = {}
-        self._streamed: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._streams: list[threading.Thread] = []
+        self._chains: deque[Sequence[Task]] = deque()
+        self._streams: dict[Any, dict[str, Task]] = {}
 
     def submit(self, task: Task) -> None:
         """Start one Ray task. A worker that dies is replaced and its task tried again."""
@@ -47,43 +50,61 @@ class RayExecutor:
         self._running[reference] = (task, time.monotonic())
 
     def submit_chain(self, tasks: Sequence[Task]) -> None:
-        """Stream the tasks through Ray Data in a thread of the driver."""
+        """Stream the tasks through Ray Data, one chain at a time: two would keep CPUs from each other for ever."""
+        self._chains.append(tasks)
+        if not self._streams:
+            self._start_chain()
 
-        def stream() -> None:
-            left = {task.outputs[0].key: task for task in tasks}
-            try:
-                for key, result in stream_chain(tasks, self._site, self._cpus, self._code):
-                    self._streamed.put(outcome_of(left.pop(key), result))
-            except Exception as error:  # noqa: BLE001 - the edge: a dead actor pool fails the shards it left
-                for task in left.values():
-                    self._streamed.put(Outcome(task=task, failure=failure_of(error)))
+    def _start_chain(self) -> None:
+        from pipeline.execute_ray_data import Stream, stream_chain
 
-        thread = threading.Thread(target=stream, daemon=True)
-        self._streams.append(thread)
-        thread.start()
+        tasks = self._chains.popleft()
+        stream = Stream(
+            site=self._site,
+            cpus=self._cpus,
+            gpus=ray.cluster_resources().get("GPU", 0.0),
+            memory_bytes=self._node_memory,
+            code=tuple(self._code),
+        )
+        results = stream_chain.remote([cloudpickle.dumps(task.call) for task in tasks], stream)
+        self._streams[results] = {task.outputs[0].key: task for task in tasks}
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Outcomes of finished tasks and streams."""
-        self._streams = [thread for thread in self._streams if thread.is_alive() or not self._streamed.empty()]
-        outcomes = self._drain()
-        if self._running and not outcomes:
-            pause = 0.05 if self._streams else timeout_s
-            done, _ = ray.wait(list(self._running), num_returns=1, timeout=pause, fetch_local=False)
-            outcomes = [self._finish(reference) for reference in done] + self._drain()
-        elif self._streams and not outcomes:
-            time.sleep(min(0.05, timeout_s))
-        return outcomes
+        """Outcomes of finished tasks and streams. Raises SiteError when the Ray node is gone."""
+        self._watch.check()
+        waited = [*self._running, *self._streams]
+        if not waited:
+            return []
+        done, _ = ray.wait(waited, num_returns=1, timeout=timeout_s, fetch_local=False)
+        return [outcome for ready in done for outcome in self._take(ready)]
 
-    def _drain(self) -> list[Outcome]:
-        outcomes = []
-        while not self._streamed.empty():
-            outcomes.append(self._streamed.get())
-        return outcomes
+    def _take(self, ready: Any) -> list[Outcome]:
+        """What a finished task or the next row of a stream gives; the end of a stream fails what it left."""
+        if ready in self._running:
+            return [self._finish(ready)]
+        left, failure = self._streams[ready], _LOST
+        try:
+            key, result = self._get(next(ready))
+            return [outcome_of(left.pop(key), result)]
+        except StopIteration:
+            pass
+        except ray.exceptions.RayError as error:
+            failure = failure_of(error)
+        del self._streams[ready]
+        if self._chains:
+            self._start_chain()
+        return [Outcome(task=task, failure=failure) for task in left.values()]
+
+    def _get(self, reference: Any) -> Any:
+        try:
+            return ray.get(reference)
+        except ray.exceptions.LocalRayletDiedError as error:
+            raise node_died(self._site) from error
 
     def _finish(self, reference: Any) -> Outcome:
         task, start = self._running.pop(reference)
         try:
-            result = ray.get(reference)
+            result = self._get(reference)
         except ray.exceptions.RayError as error:
             result = failure_of(error)
         return outcome_of(task, result, time.monotonic() - start)
@@ -92,4 +113,8 @@ class RayExecutor:
         """Cancel what still runs."""
         for reference in self._running:
             ray.cancel(reference, force=True)
+        for stream in self._streams:
+            ray.cancel(stream)
         self._running.clear()
+        self._streams.clear()
+        self._chains.clear()

@@ -18,13 +18,12 @@ def parquet_bytes(table: pa.Table, *, rows_per_group: int | None = None) -> pa.B
     rows = rows_per_group or max(1, min(131_072, ROW_GROUP_BYTES // per_row))
     repeated = [f.name for f in table.schema if pa.types.is_string(f.type) and f.name != "text"]
     out = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    writer = pq.ParquetWriter(
         out,
+        table.schema,
         compression="zstd",
         compression_level=1,
         use_dictionary=repeated,
-        row_group_size=rows,
         write_statistics=[
             f.name for f in table.schema if not pa.types.is_nested(f.type) and f.name not in ("text", "raw")
         ],
@@ -32,6 +31,9 @@ def parquet_bytes(table: pa.Table, *, rows_per_group: int | None = None) -> pa.B
         version="2.6",
         store_schema=True,
     )
+    with writer:
+        if table.num_rows:  # `datasets` stumbles over a row group without rows
+            writer.write_table(table, rows)
     return out.getvalue()
 
 

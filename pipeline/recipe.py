@@ -85,7 +85,10 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _parameters(reference: str, function: Callable[..., Any]) -> tuple[Parameter, ...]:
-    hints = get_type_hints(function)
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise RecipeError(f"a parameter of recipe {reference} has an unknown type: {error}; import it") from error
     parameters = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in hints:

@@ -66,7 +66,7 @@ class CatalogSite(_Section):
 class Site(_Section):
     """A whole site file."""
 
-    store: StoreSite = StoreSite()
+    store: StoreSite = Field(default_factory=StoreSite)
     catalog: CatalogSite = CatalogSite()
     ray: RaySite = RaySite()
     execution: ExecutionSite = ExecutionSite()

@@ -23,6 +23,10 @@ from pipeline.site_file import StoreSite
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
+_UNUSABLE = frozenset(
+    {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.EIO}
+)
+
 
 class Storage(Protocol):
     """Names are `/`-separated and relative to the root."""
@@ -213,9 +217,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SiteError(f"no space left on the disk of {path}; free some and run the same command again") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        if error.errno in _UNUSABLE:
             raise SiteError(
-                f"cannot write {path}: {error.strerror}; choose another store.path in the site file"
+                f"cannot write {path}: {error.strerror}; choose another store.path in the site file, or another --store"
             ) from error
         raise
 

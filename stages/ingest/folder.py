@@ -17,8 +17,19 @@ from stages.ingest.files import Describer, Entry, cut_units, printable, read_uni
 from stages.ingest.patterns import GLOB_CHARACTERS, Patterns
 from stages.ingest.raw import Limits, Provenance
 
-DEFAULT_EXCLUDE = (".git", ".hg", ".svn", "__pycache__", "*.pyc", "node_modules", ".venv", ".DS_Store")
-"""Version control's own files, compiled Python, and packages that have an origin and a licence of their own."""
+DEFAULT_EXCLUDE = (
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    "*.pyc",
+    "node_modules",
+    ".venv",
+    ".DS_Store",
+    "gristmill-store",
+)
+"""Version control's own files, compiled Python, packages that have an origin and a licence of their own, and the store
+of its default name, which grows while the folder is read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,178 @@
+"""A published version opens in the tools that people use, and holds exactly the tokens of the kept documents."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.corpus import PACKED
+from schemas.manifest import Manifest
+from tests.jobs.conftest import SEQUENCE_LENGTH, Published, write, write_mixed
+from tests.jobs.invoke import corpus_folder, documents_of, encoding, invoke, run_tiny
+
+TOKENS_PER_ROW_GROUP = 1 << 20
+
+RECIPE = '''
+"""A recipe of a user: no selection but what can be read, several files per domain."""
+
+from jobs.packing import PackConfig
+from jobs.publish import Corpus, CorpusConfig, corpus
+from jobs.sources import parse_sources
+from pipeline.annotate import annotate
+from pipeline.ingest import ingest
+from pipeline.stage import configured
+from stages.filter.selection import Predicate, SelectConfig, select_stage
+from stages.ingest.document import chain
+from stages.tokenization import encode
+
+
+def several_files(source: str, tokens_per_file: int, sequence_length: int = 0) -> Corpus:
+    """Everything readable, empty files too."""
+    documents = ingest(*parse_sources([source]), stages=chain())
+    rules = SelectConfig(predicates=(Predicate(name="readable", sql="problem IS NULL"),))
+    decisions = annotate("select", documents, stages=[select_stage(rules, [documents.schema])])
+    encoder = configured(encode.STAGE, encode.EncodeConfig(vocabulary="o200k_base"))
+    tokens = annotate("tokens", documents, stages=[encoder])
+    pack = PackConfig(end_of_document=199999, sequence_length=sequence_length, tokens_per_file=tokens_per_file)
+    return corpus(documents, decisions, tokens, CorpusConfig(name="several", vocabulary="o200k_base", pack=pack))
+'''
+
+
+@pytest.fixture(scope="module", params=[0, 100])
+def several(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """A store and a version by a user's recipe, whose domains have several files."""
+    folder = tmp_path_factory.mktemp("several")
+    recipe = folder / f"recipe_of_a_test_{request.param}.py"
+    write(recipe, RECIPE)
+    source = write_mixed(folder / "input")
+    options = ["--tokens-per-file", 1500, "--sequence-length", request.param, "--source", f"{source}?shard_bytes=20000"]
+    ended = invoke("run", f"{recipe}:several_files", "--local", "--json", "--store", folder / "store", *options)
+    return folder / "store", Manifest.model_validate(ended.json["manifest"])
+
+
+def test_datasets_loads_all_of_it_and_one_domain(published: Published, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    folder, manifest = str(corpus_folder(published.store, published.manifest)), published.manifest
+    whole = datasets.load_dataset(folder, split="train", cache_dir=str(tmp_path))
+    assert whole.features["tokens"] == datasets.List(datasets.Value("int32"))
+    assert sum(len(tokens) for tokens in whole["tokens"]) == manifest.tokens
+    assert len(whole) == sum(file.rows for file in manifest.files)
+    assert sorted(datasets.get_dataset_config_names(folder)) == sorted(["default", *manifest.domains])
+    for domain, count in manifest.domains.items():
+        part = datasets.load_dataset(folder, domain, split="train", cache_dir=str(tmp_path))
+        assert sum(len(tokens) for tokens in part["tokens"]) == count
+
+
+def test_datasets_streams(published: Published) -> None:
+    datasets = pytest.importorskip("datasets")
+    folder = str(corpus_folder(published.store, published.manifest))
+    streamed = list(datasets.load_dataset(folder, split="train", streaming=True))
+    assert sum(len(row["tokens"]) for row in streamed) == published.manifest.tokens
+    assert list(streamed[0]) == PACKED.names
+    one = datasets.load_dataset(folder, "markdown", split="train", streaming=True)
+    assert sum(len(row["tokens"]) for row in one) == published.manifest.domains["markdown"]
+
+
+def test_duckdb_reads_it(published: Published) -> None:
+    files = f"{corpus_folder(published.store, published.manifest)}/data/*/*.parquet"
+    kind, tokens, rows = duckdb.sql(
+        f"SELECT any_value(typeof(tokens)), sum(len(tokens)), count(*) FROM read_parquet('{files}')"
+    ).fetchall()[0]
+    assert (kind, tokens) == ("INTEGER[]", published.manifest.tokens)
+    assert rows == sum(file.rows for file in published.manifest.files)
+
+
+def test_pyarrow_reads_it(published: Published) -> None:
+    dataset = pads.dataset(corpus_folder(published.store, published.manifest) / "data", format="parquet")
+    assert dataset.schema.equals(PACKED)
+    table = dataset.to_table(columns=["tokens"])
+    assert len(table["tokens"].combine_chunks().flatten()) == published.manifest.tokens
+    lengths = {len(row) for row in table["tokens"].to_pylist()}
+    assert max(lengths) == SEQUENCE_LENGTH
+
+
+def test_the_folder_holds_what_the_manifest_lists(published: Published) -> None:
+    folder = corpus_folder(published.store, published.manifest)
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    listed = {file.path for file in published.manifest.files}
+    assert found == listed | {"README.md", "manifest.json", "summary.parquet"}
+    assert Manifest.model_validate_json((folder / "manifest.json").read_bytes()) == published.manifest
+    assert sum(published.manifest.domains.values()) == published.manifest.tokens
+
+
+def test_parquet_is_made_for_streaming_readers(tmp_path: Path) -> None:
+    lines = "".join(f"{n} {n * 7919 % 10007}\n" for n in range(250_000))
+    write(tmp_path / "input/numbers.txt", lines)
+    manifest = run_tiny(tmp_path / "store", tmp_path / "input")
+    assert manifest.tokens > TOKENS_PER_ROW_GROUP
+    (file,) = manifest.files
+    parquet = pq.ParquetFile(corpus_folder(tmp_path / "store", manifest) / file.path)
+    groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
+    assert len(groups) == -(-manifest.tokens // TOKENS_PER_ROW_GROUP)
+    for group in groups:
+        tokens = group.column(0)
+        assert tokens.path_in_schema == "tokens.list.element"
+        assert tokens.num_values <= TOKENS_PER_ROW_GROUP
+        assert tokens.compression == "ZSTD"
+        assert not {"PLAIN_DICTIONARY", "RLE_DICTIONARY"} & set(tokens.encodings)
+
+
+def test_rows_give_back_every_kept_document_once(published: Published) -> None:
+    check_documents(published.store, published.manifest)
+    texts = documents_of(published.store, published.manifest)
+    special = texts.filter(pc.equal(texts["path"], "docs/special.md"))
+    assert special["tokens"][0].as_py() == encoding().encode_ordinary(special["text"][0].as_py())
+
+
+def test_rows_of_several_files_give_back_every_kept_document_once(several: tuple[Path, Manifest]) -> None:
+    store, manifest = several
+    assert sum(file.path.startswith("data/python/") for file in manifest.files) > 1
+    check_documents(store, manifest)
+    datasets = pytest.importorskip("datasets")
+    streamed = datasets.load_dataset(str(corpus_folder(store, manifest)), split="train", streaming=True)
+    assert sum(len(row["tokens"]) for row in streamed) == manifest.tokens
+    table = documents_of(store, manifest)
+    assert "empty.py" in table.filter(table["keep"])["path"].to_pylist()
+
+
+def check_documents(store: Path, manifest: Manifest) -> None:
+    """Every kept document stands in the files exactly once and whole, every dropped one nowhere."""
+    table = documents_of(store, manifest)
+    wanted = {
+        row["document_id"]: [*row["tokens"], manifest.end_of_document]
+        for row in table.select(["document_id", "tokens", "keep"]).to_pylist()
+        if row["keep"]
+    }
+    found: dict[bytes, list[int]] = {}
+    for file in manifest.files:
+        rows = pq.read_table(corpus_folder(store, manifest) / file.path).to_pylist()
+        assert len(rows) == file.rows
+        for document_id, tokens in split_documents(rows):
+            assert document_id not in found
+            found[document_id] = tokens
+    assert found == wanted
+    assert sum(len(tokens) for tokens in found.values()) == manifest.tokens
+
+
+def split_documents(rows: list[dict[str, Any]]) -> Iterator[tuple[bytes, list[int]]]:
+    """(id, tokens) of the documents of a file: its rows one after the other, cut where a document starts."""
+    flat = np.concatenate([np.empty(0, np.int32), *(np.asarray(row["tokens"], np.int32) for row in rows)])
+    starts, ids, base = [], [], 0
+    for row in rows:
+        pieces = zip(row["document_id"], row["document_start"], row["document_offset"], strict=True)
+        for number, (document_id, start, offset) in enumerate(pieces):
+            assert (offset == 0) or (number == 0 and start == 0 and ids[-1] == document_id)
+            if offset:
+                assert base - starts[-1] == offset
+            else:
+                starts.append(base + start)
+                ids.append(document_id)
+        base += len(row["tokens"])
+    for document_id, start, end in zip(ids, starts, [*starts, len(flat)][1:], strict=True):
+        yield document_id, flat[start:end].tolist()
