@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
+CORE := $(VENV)/.core
 READY := $(VENV)/.ready
 PINS := infra/constraints.txt
 
@@ -19,7 +20,7 @@ help: ## Show these commands
 
 env: $(READY) ## Create or update the environment
 
-tiny: $(READY) ## Build a small corpus from the installed Python packages
+tiny: $(CORE) ## Build a small corpus from the installed Python packages
 	@$(BIN)/gristmill run tiny $(ARGS)
 
 test: $(READY) ## Run the tests
@@ -52,8 +53,12 @@ clean: ## Remove the environment and all caches; corpora stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml $(PINS) | $(BIN)/pip
-	$(BIN)/pip install --quiet -c $(PINS) -e '.[dev]'
+$(CORE): pyproject.toml $(PINS) | $(BIN)/pip
+	$(BIN)/pip install --quiet --no-compile -c $(PINS) -e .
+	@touch $@
+
+$(READY): $(CORE)
+	$(BIN)/pip install --quiet --no-compile -c $(PINS) -e '.[dev]'
 	@touch $@
 
 # Debian ships Python without ensurepip unless python3-venv is installed; a pip outside can fill a bare environment.

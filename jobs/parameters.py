@@ -37,19 +37,18 @@ def _option(recipe: Recipe, parameter: Parameter) -> click.Option:
     required = parameter.default is inspect.Parameter.empty
     kind, multiple = _kind(recipe, parameter.name, parameter.type)
     text = _describe(recipe, parameter.name)
+    # to click a default of None is a value: a required option must have none at all
+    default = {} if required else {"default": parameter.default}
     if kind is click.BOOL and not multiple:
-        default = None if required else parameter.default
-        return click.Option(
-            [f"{flag}/--no-{flag[2:]}"], default=default, required=required, help=text, show_default=True
-        )
+        return click.Option([f"{flag}/--no-{flag[2:]}"], required=required, help=text, show_default=True, **default)
     return click.Option(
         [flag],
         type=kind,
         multiple=multiple,
-        default=None if required else parameter.default,
         required=required,
         help=text,
         show_default=not multiple or bool(parameter.default),
+        **default,
     )
 
 

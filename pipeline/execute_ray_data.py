@@ -62,7 +62,7 @@ def dataset_of(calls: Sequence[bytes], stream: Stream) -> "ray.data.Dataset":
     pools = sum(is_stateful for is_stateful, _ in groups)
     # one actor of every pool and one task must fit at once, or they wait for each other for ever
     share = stream.cpus / (pools + 1)
-    attempts = _Attempts.remote(stream.site.execution.retries)
+    attempts = ray.remote(num_cpus=0)(_Attempts).remote(stream.site.execution.retries)
     common: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow", "zero_copy_batch": True}
     plain = {"fn_kwargs": {"site": stream.site, "code": stream.code}, "num_cpus": min(1.0, share), **common}
     data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(_load, **plain)
@@ -91,7 +91,6 @@ def _memory(stages: Sequence[Configured[Any]], most: int) -> int:
     return max(1, min(most, max(c.stage.resources.memory_bytes for c in stages)))
 
 
-@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
 class _Attempts:
     """Counts how often each shard was begun: Ray Data restarts a dead actor and its shard without end."""
 

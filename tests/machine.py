@@ -37,17 +37,19 @@ class Give:
         return [store.commit(self.output, self.table, Made(libraries={}, counters={}))]
 
 
-def given(name: str, *tables: pa.Table) -> Dataset:
-    """A dataset whose shards hold these tables."""
+def given(name: str, *tables: pa.Table, beside: Dataset | None = None) -> Dataset:
+    """A dataset whose shards hold these tables; a sidecar of `beside`, if that is given."""
 
     def expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
+        bases = [shard.base for shard in expansion.shards(beside)] if beside else [None] * len(tables)
         tasks = []
-        for number, table in enumerate(tables):
-            output = dataset.shard(str(number), rows=table.num_rows, size=table.nbytes)
+        for number, (base, table) in enumerate(zip(bases, tables, strict=True)):
+            output = dataset.shard(str(number), base=base, rows=table.num_rows, size=table.nbytes)
             tasks.append(Task(label=str(number), outputs=(output,), call=Give(table, output)))
         return tasks
 
-    return Dataset(name=name, version=1, config=[digest(t) for t in tables], schema=tables[0].schema, expand=expand)
+    config, inputs = [digest(t) for t in tables], (beside,) if beside else ()
+    return Dataset(name=name, version=1, config=config, inputs=inputs, schema=tables[0].schema, expand=expand)
 
 
 def site_of(folder: Path, **execution: Any) -> Site:
