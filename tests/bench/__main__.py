@@ -46,7 +46,9 @@ def _run(names: Sequence[str], scratch: Path, args: argparse.Namespace) -> None:
     errors, figures = Console(stderr=True), []
     for name in names:
         errors.print(f"bench {name}", highlight=False)
-        figures += list(BENCHES[name](bench))
+        for figure in BENCHES[name](bench):
+            figures.append(figure)
+            errors.print(f"  {figure.name}: {figure.value:.4g} {figure.unit} {figure.verdict}", highlight=False)
     reasons = list(dict.fromkeys(skipped))
     print_table(figures, reasons, Console(width=None if Console().is_terminal else 200))
     if args.json:

@@ -29,6 +29,8 @@ class Figure:
     """None for what is only reported."""
     better: Literal["less", "more"] = "less"
     note: str = ""
+    sound: bool = True
+    """False for a wall time that was taken while the machine was busy with anything else."""
 
     @property
     def value(self) -> float:

@@ -46,11 +46,11 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(number: signal.Sig
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert (process.returncode, out) == (130, "")
     assert err.endswith("interrupted; finished shards are kept, run the same command again to go on\n")
     assert "Traceback" not in err
-    wait_for(lambda: not marked(mark), 20)
+    wait_for(lambda: not marked(mark), 60)
     kept = len(list(store.glob("records/documents-*/*")))
     ended = invoke("run", "tiny", "--local", "--store", store, "--source", source, "--json")
     assert ended.json["steps"]["documents"]["resumed"] == kept
@@ -83,7 +83,7 @@ def test_a_scan_does_not_hold_up_an_interrupt(tmp_path: Path) -> None:
     wait_for((tmp_path / "store/scanning").exists, 30)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
 
