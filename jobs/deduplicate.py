@@ -4,16 +4,15 @@ Reads `document_id` and `text_hash` of the documents. Writes the sidecar `duplic
 of a shard in the maps and per distinct hash of a partition in the reduces (64 MB per million distinct texts).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.partitions import num_partitions, partition_by_prefix
 from pipeline.dataset import Dataset
 from pipeline.exchange import Aligned, Exchange, Feed, Place, Reduced, exchange
-from pipeline.store import Shard
 from schemas.columns import columns
 from schemas.documents import ID, SHA256
 
@@ -51,20 +50,6 @@ def deduplicate_exact(documents: Dataset, config: DuplicatesConfig | None = None
         [Feed(map=_to_shard, datasets=(compared,), columns=(tuple(_COPIES.names),))],
         partitions=Aligned(datasets=(documents,), columns=(("document_id", "text_hash", "size"),)),
     )
-
-
-def num_partitions(shards: Sequence[Shard], rows_per_partition: int) -> int:
-    """Partitions that hold at most about `rows_per_partition` of the planned rows."""
-    return max(1, -(-sum(shard.rows or 0 for shard in shards) // rows_per_partition))
-
-
-def partition_by_prefix(keys: pa.ChunkedArray, partitions: int) -> pa.Array:
-    """Equal ranges of the first two bytes of fixed-size binary keys, as int32. Keys must not be null."""
-    flat = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
-    width = flat.type.byte_width
-    raw = np.frombuffer(flat.buffers()[1], np.uint8)[flat.offset * width : (flat.offset + len(flat)) * width]
-    prefix = raw.reshape(-1, width)[:, :2].astype(np.int64) @ np.array([256, 1])
-    return pa.array((prefix * partitions >> 16).astype(np.int32))
 
 
 def _smallest(table: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.deduplicate import num_partitions, partition_by_prefix
+from jobs.partitions import num_partitions, partition_by_prefix
 from pipeline.dataset import Dataset
 from pipeline.errors import SourceError
 from pipeline.exchange import Exchange, Feed, Place, Reduced, exchange

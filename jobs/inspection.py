@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.deduplicate import partition_by_prefix
+from jobs.partitions import partition_by_prefix
 from pipeline import catalog
 from pipeline.errors import NotFoundError
 from pipeline.store import Shard, Store

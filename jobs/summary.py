@@ -19,7 +19,7 @@ _SUMS = ("documents", "bytes", "kept", "kept_bytes", "tokens")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SummaryConfig:
-    """Nothing to choose."""
+    """Nothing to set: the totals are the same for every corpus."""
 
 
 def summarize(documents: Dataset, decisions: Dataset, tokens: Dataset) -> Dataset:

@@ -98,7 +98,7 @@ def exchange(
     plan = _Plan(functions=functions, config=config, feeds=tuple(feeds), partitions=partitions, complete=complete)
     spills = tuple(
         Dataset(
-            name=f"{functions.name}-map",
+            name=f"{functions.name}-map{number or ''}",
             version=functions.version,
             config=[config, feed.map.__name__, [list(c) for c in feed.columns]],
             inputs=feed.datasets,
@@ -108,7 +108,7 @@ def exchange(
             counts_of=counts_of,
             temporary=True,
         )
-        for feed in feeds
+        for number, feed in enumerate(feeds)
     )
     aligned = partitions if isinstance(partitions, Aligned) else Aligned(datasets=(), columns=())
     return Dataset(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.errors import CorruptShardError, IdentityError
+from pipeline.errors import CorruptShardError, IdentityError, NotFoundError
 from pipeline.parquet import parquet_bytes, read_parquet, read_spill, spill_bytes
 from pipeline.storage import Storage
 from schemas.manifest import Record
@@ -50,13 +50,20 @@ class Store:
         """Whether the shard is committed."""
         try:
             self.record(shard)
-        except FileNotFoundError:
+        except NotFoundError:
             return False
         return True
 
     def record(self, shard: Shard) -> Record:
-        """The commit record. Raises FileNotFoundError for a shard that is not committed."""
-        return Record.model_validate_json(self.storage.read(_record_file(shard.step, shard.key)))
+        """The commit record. Raises NotFoundError for a shard that is not committed."""
+        name = _record_file(shard.step, shard.key)
+        try:
+            return Record.model_validate_json(self.storage.read(name))
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                f"{self.storage.url(name)} is not there: the shard was never made or its record was deleted; "
+                "run the recipe again to make it"
+            ) from error
 
     def read(self, shard: Shard, columns: list[str] | None = None) -> pa.Table:
         """Columns of a committed shard."""

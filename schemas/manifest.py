@@ -19,10 +19,13 @@ class Record(_Model):
     sha256: str
     """Digest of the file."""
     file_bytes: int
+    """Size of the file."""
     rows: int
+    """Rows of the table."""
     base: str
     """Key of the documents shard that this one is row-aligned with; its own key for others."""
     exact: bool
+    """Whether the same key must give the same bytes everywhere; false for floating-point models."""
     libraries: dict[str, str]
     """Versions of what made it; pyarrow's writer is one that is not part of the key."""
     counters: dict[str, int]
@@ -33,13 +36,17 @@ class StepEntry(_Model):
     """One step of a plan, as lineage."""
 
     name: str
+    """As shown to users."""
     folder: str
     """Folder of its shards and records inside the store."""
     role: str
     """`documents`, `sidecar` (row-aligned with them), `files`, `index` or `other`."""
     version: int
+    """Of the step's code; raised when the same input gives other output."""
     config: object
+    """Its settings, as canonical JSON."""
     libraries: dict[str, str]
+    """Versions of the distributions that are part of its keys."""
     inputs: list[str]
     """Folders of the steps it reads."""
     keys: list[str]
@@ -52,10 +59,15 @@ class FileEntry(_Model):
     path: str
     """Relative to the version's folder."""
     key: str
+    """Of the shard that it is."""
     sha256: str
+    """Digest of the file."""
     file_bytes: int
+    """Size of the file."""
     rows: int
+    """Training sequences."""
     tokens: int
+    """Tokens, those that end documents included."""
     documents: int
     """Documents that begin in it."""
 
@@ -64,38 +76,57 @@ class SourceEntry(_Model):
     """What was read: one (origin, revision) with its totals."""
 
     origin: str
+    """As in the documents."""
     revision: str
+    """As in the documents; empty where the origin has none."""
     documents: int
+    """Rows of the documents, unreadable ones included."""
     bytes: int
+    """Their size in the source."""
 
 
 class FunnelEntry(_Model):
     """Rows and bytes into and out of one step, with reasons."""
 
     step: str
+    """Name of the step."""
     rows_in: int
+    """Documents that it looked at."""
     rows_out: int
+    """Documents that it has nothing against."""
     bytes_in: int
+    """Size of the documents in their sources."""
     bytes_out: int
+    """Size of those that it has nothing against."""
     reasons: dict[str, int]
+    """Documents by reason; one document may have several."""
 
 
 class Manifest(_Model):
     """One published version: `name@version`. Never overwritten."""
 
     format: int = 1
+    """Of this JSON."""
     name: str
+    """Of the corpus."""
     version: str
+    """Unique within the name."""
     identity: str
-    """Digest of the keys of all its files: equal identity means equal bytes."""
+    """Digest of all its files and of its index: equal identity means equal bytes."""
     recipe: str
+    """Name of the function that composed it."""
     parameters: dict[str, object]
+    """Its arguments."""
     sequence_length: int
+    """Tokens of a row; 0 where a row is a document."""
     vocabulary: str
+    """What the token ids are of."""
     end_of_document: int
     """Token id after each document."""
     documents: int
+    """Published documents."""
     tokens: int
+    """Published tokens, those that end documents included."""
     domains: dict[str, int]
     """Tokens by domain."""
     languages: dict[str, int]
@@ -103,6 +134,10 @@ class Manifest(_Model):
     licenses: dict[str, int]
     """Kept documents by SPDX expression."""
     files: list[FileEntry]
+    """In order: domain by domain, part by part."""
     sources: list[SourceEntry]
+    """The largest ones; all are in `summary.parquet`."""
     funnel: list[FunnelEntry]
+    """Documents through the steps."""
     steps: list[StepEntry]
+    """Inputs first."""

@@ -27,7 +27,6 @@ def tiny(
 ) -> Corpus:
     """Documents of any source to a tokenized corpus: marks, exact duplicates, selection, tokens, packing.
 
-    \b
     source: what to read; repeatable: env, PATH or KIND:WHERE (folder git archive jsonl parquet hub pypi npm).
     name: name of the corpus.
     version: version to publish; empty for the next number.

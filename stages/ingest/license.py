@@ -54,7 +54,7 @@ _COMMON_NAMES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseConfig:
-    """The rules are fixed, so there is nothing to set."""
+    """Nothing to set: the rules are fixed."""
 
 
 def identify_license(text: str) -> str | None:

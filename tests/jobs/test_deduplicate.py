@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import deduplicate
-from jobs.deduplicate import DUPLICATES, DuplicatesConfig, partition_by_prefix
+from jobs.deduplicate import DUPLICATES, DuplicatesConfig
+from jobs.partitions import partition_by_prefix
 from pipeline.exchange import Place
 from schemas.documents import ID, SHA256
 
