@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that the benches work, no figures")
     parser.add_argument("--repeat", type=int, default=3, help="runs of which the median counts (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as one JSON document")
-    parser.add_argument("--scratch", type=Path, help="folder for stores, kept; a temporary one without it (about 8 GB)")
+    parser.add_argument("--scratch", type=Path, help="folder for stores, kept; a temporary one without it (about 2 GB)")
     args = parser.parse_args(arguments)
     if unknown := [name for name in args.benches if name not in BENCHES]:
         parser.error(f"no bench {unknown[0]!r}; known: {', '.join(BENCHES)}")

@@ -30,7 +30,7 @@ class Figure:
     better: Literal["less", "more"] = "less"
     note: str = ""
     sound: bool = True
-    """False for a wall time that was taken while the machine was busy with anything else."""
+    """False for a ratio of wall times that were taken while the machine was busy with anything else."""
 
     @property
     def value(self) -> float:
@@ -39,12 +39,13 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """`met`, `missed`, or nothing without a target."""
+        """`met`, `missed`, `disturbed`, or nothing without a target."""
         if self.target is None:
             return ""
-        return (
-            "met" if (self.value <= self.target if self.better == "less" else self.value >= self.target) else "missed"
-        )
+        if not self.sound:
+            return "disturbed"
+        is_met = self.value <= self.target if self.better == "less" else self.value >= self.target
+        return "met" if is_met else "missed"
 
 
 def document(figures: Sequence[Figure], skipped: Sequence[str], *, quick: bool, repeat: int) -> dict[str, object]:

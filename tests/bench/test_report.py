@@ -19,9 +19,9 @@ def test_verdicts_compare_the_median_with_the_target():
     assert (PLAIN.value, PLAIN.verdict) == (7.5, "")
 
 
-@pytest.mark.parametrize(("target", "verdict"), [(2, "disturbed"), (3, "met")])
-def test_a_bar_missed_on_a_busy_machine_is_not_held_against_the_project(target, verdict):
-    assert replace(SLOW, target=target, sound=False).verdict == verdict
+@pytest.mark.parametrize("target", [2, 3])
+def test_wall_times_of_a_busy_machine_are_not_judged(target):
+    assert replace(SLOW, target=target, sound=False).verdict == "disturbed"
 
 
 def test_table_shows_spread_target_and_what_was_left_out():
