@@ -47,6 +47,8 @@ def cluster(site: Site, code: Sequence[str] = ()) -> Iterator[int]:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if site.ray.address == "local":
         os.environ.update(THREAD_VARIABLES)
+        # when this process is killed, workers that look for the head node give up soon, not after a minute
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
         options |= {
             "address": "local",
             "num_cpus": site.workers,
