@@ -50,7 +50,6 @@ class Outcome:
     failure: Failure | None = None
     records: tuple[Record, ...] = ()
     """Of the shards that it has made."""
-    seconds: float = 0.0
 
 
 class Executor(Protocol):
@@ -93,11 +92,11 @@ def attempt(task: Task, store: Store) -> Failure | list[Record]:
         pa.default_memory_pool().release_unused()
 
 
-def outcome_of(task: Task, result: Failure | list[Record], seconds: float = 0.0) -> Outcome:
+def outcome_of(task: Task, result: Failure | list[Record]) -> Outcome:
     """What `attempt` gave, as an outcome."""
     if isinstance(result, Failure):
-        return Outcome(task=task, failure=result, seconds=seconds)
-    return Outcome(task=task, records=tuple(result), seconds=seconds)
+        return Outcome(task=task, failure=result)
+    return Outcome(task=task, records=tuple(result))
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -1,6 +1,5 @@
 """The Ray executor: one plain task per shard, bounded in flight; steps with stateful stages stream through Ray Data."""
 
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +33,7 @@ class RayExecutor:
         self._node_memory = max((int(n["Resources"].get("memory", 0)) for n in ray.nodes() if n["Alive"]), default=0)
         self._site, self._cpus, self._code = site, cpus, list(code)
         self._watch = NodeWatch(site)
-        self._running: dict[Any, tuple[Task, float]] = {}
+        self._running: dict[Any, Task] = {}
         self._chains: deque[Sequence[Task]] = deque()
         self._streams: dict[Any, dict[str, Task]] = {}
 
@@ -47,7 +46,7 @@ class RayExecutor:
         if resources.memory_bytes:
             options["memory"] = min(resources.memory_bytes, self._node_memory)
         reference = _run_task.options(**options).remote(cloudpickle.dumps(task), self._site, self._code)
-        self._running[reference] = (task, time.monotonic())
+        self._running[reference] = task
 
     def submit_chain(self, tasks: Sequence[Task]) -> None:
         """Stream the tasks through Ray Data, one chain at a time: two would keep CPUs from each other for ever."""
@@ -102,12 +101,12 @@ class RayExecutor:
             raise node_died(self._site) from error
 
     def _finish(self, reference: Any) -> Outcome:
-        task, start = self._running.pop(reference)
+        task = self._running.pop(reference)
         try:
             result = self._get(reference)
         except ray.exceptions.RayError as error:
             result = failure_of(error)
-        return outcome_of(task, result, time.monotonic() - start)
+        return outcome_of(task, result)
 
     def close(self) -> None:
         """Cancel what still runs."""
