@@ -75,8 +75,10 @@ class NodeWatch:
 
     def __init__(self, site: Site, check_every_s: float = 5.0) -> None:
         self._site, self._check_every_s = site, check_every_s
-        children = psutil.Process().children()
-        self._processes = [child for child in children if child.name() in _NODE_PROCESSES]
+        children = psutil.Process().children() if site.ray.address == "local" else []
+        # of a cluster that ended before, dead processes may still be listed
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        self._processes = [child for child in alive if child.name() in _NODE_PROCESSES]
         self._next = time.monotonic() + self._check_every_s
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -109,11 +110,12 @@ class RayExecutor:
         return outcome_of(task, result)
 
     def close(self) -> None:
-        """Cancel what still runs."""
-        for reference in self._running:
-            ray.cancel(reference, force=True)
-        for stream in self._streams:
-            ray.cancel(stream)
+        """Cancel what still runs; a cluster that is gone runs nothing."""
+        with suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
+            for reference in self._running:
+                ray.cancel(reference, force=True)
+            for stream in self._streams:
+                ray.cancel(stream)
         self._running.clear()
         self._streams.clear()
         self._chains.clear()
