@@ -130,7 +130,7 @@ def check_end(victim: str, point: str, ended: Ended) -> None:
 
 def check_gone(family: list[psutil.Process]) -> None:
     """Nothing of the run stays behind."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 75  # a worker of Ray looks for its node for up to a minute
     while left := [process for process in family if is_alive(process)]:
         if time.monotonic() > deadline or all(process.name().startswith(AGENTS) for process in left):
             break
