@@ -88,11 +88,12 @@ def add_counts(counters: Mapping[str, int], counts: Counts) -> dict[str, int]:
 
 
 def extend(table: pa.Table, written: pa.Table) -> pa.Table:
-    """The table with the written columns beside (or in place of) its own."""
+    """The table with the written columns beside (or in place of) its own, and the metadata of both schemas."""
     for field, column in zip(written.schema, written.columns, strict=True):
         position = table.schema.get_field_index(field.name)
         table = table.append_column(field, column) if position < 0 else table.set_column(position, field, column)
-    return table
+    metadata = (table.schema.metadata or {}) | (written.schema.metadata or {})
+    return table.replace_schema_metadata(metadata or None)
 
 
 def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:

@@ -7,6 +7,7 @@ GristmillError
 ├── PlanError           a recipe whose steps do not fit together: missing column, misaligned sidecar
 ├── IdentityError       the same key was made twice with different content
 ├── CorruptShardError   stored data that does not match its commit record
+├── IsolatedError       a child process for risky work that could not start or whose function raised
 ├── PublishError        a version that is taken
 ├── NotFoundError       a dataset, version or document that does not exist
 └── ShardsFailedError   a run that finished with failed shards; names them
@@ -51,6 +52,10 @@ class IdentityError(GristmillError):
 
 class CorruptShardError(GristmillError):
     """Stored data does not match its commit record."""
+
+
+class IsolatedError(GristmillError):
+    """A child process for risky work did not start, or its function raised; the message holds what it said."""
 
 
 class PublishError(GristmillError):

@@ -1,0 +1,265 @@
+"""Risky work row by row in a child process that can be killed: a row that hangs, explodes or crashes costs only itself.
+
+The child is a fresh interpreter that lives as long as its owner; batches go in and come out as Arrow IPC streams. It
+writes the number of the row at work into shared memory, so that its owner knows whom to blame.
+"""
+
+import atexit
+import ctypes
+import importlib
+import mmap
+import os
+import pickle
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import psutil
+import pyarrow as pa
+
+from pipeline.errors import IsolatedError
+
+Reason = Literal["timeout", "memory", "crash"]
+At = Callable[[int], None]
+"""Says which row of the batch is next."""
+Rows = Callable[[pa.RecordBatch, At], pa.RecordBatch]
+"""What runs in the child: one row out per row in, in order, each a function of that row alone."""
+
+_HEADER = 8
+_FAILED = -1
+_OUT_OF_MEMORY = 86
+_LOOK_S = 0.25
+_WALL_FACTOR = 20
+"""A child that neither works nor answers is given up after that many times its limit of CPU time."""
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one row may take."""
+
+    max_seconds: float
+    """CPU time."""
+    max_memory_bytes: int
+    """Above what the child holds before its first row."""
+
+    def __post_init__(self) -> None:
+        if self.max_seconds <= 0 or self.max_memory_bytes <= 0:
+            raise ValueError(f"limits must be positive: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A child that did not finish: the row it was at, and why."""
+
+    row: int
+    reason: Reason
+
+
+class Isolated:
+    """A function of the child by name, `module:function`: it takes the config and gives a `Rows`."""
+
+    def __init__(self, function: str, config: object, limits: Limits) -> None:
+        self._start = pickle.dumps((function, config, limits))
+        self._limits = limits
+        self._child: _Child | None = None
+        atexit.register(self.close)
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | Reason]:
+        """Output for all rows in order, in pieces; a reason stands for exactly one row that could not be done."""
+        first = 0
+        while first < batch.num_rows:
+            out = self._attempt(batch.slice(first))
+            if not isinstance(out, _Ended):
+                yield out
+                return
+            if out.row:
+                yield from self(batch.slice(first, out.row))
+            # A crash may be the fault of what ran before: the row is tried again alone.
+            alone = out if out.reason == "timeout" else self._attempt(batch.slice(first + out.row, 1))
+            yield alone.reason if isinstance(alone, _Ended) else alone
+            first += out.row + 1
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _attempt(self, batch: pa.RecordBatch) -> pa.RecordBatch | _Ended:
+        if self._child is None:
+            self._child = _Child(self._start)
+        out = self._child.run(batch, self._limits.max_seconds)
+        if isinstance(out, _Ended):
+            self.close()
+        return out
+
+
+class _Child:
+    """One process and the pipes to it."""
+
+    def __init__(self, start: bytes) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        self._row_file = tempfile.NamedTemporaryFile(buffering=0)  # noqa: SIM115
+        self._row_file.write(bytes(_HEADER))
+        self._row = mmap.mmap(self._row_file.fileno(), _HEADER)
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.isolate", self._row_file.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=os.environ | {"PYTHONPATH": paths},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        self._usage = psutil.Process(self._process.pid)
+        _send(self._in, start)
+        if self._receive(None) is None:
+            said = self._said()
+            self.kill()
+            raise IsolatedError(f"the isolated process did not start:\n{said}")
+
+    def run(self, batch: pa.RecordBatch, max_seconds: float) -> pa.RecordBatch | _Ended:
+        """The child's output for a batch. Raises IsolatedError if its function raises."""
+        self._set_row(0)
+        try:
+            _send(self._in, _to_ipc(batch))
+        except BrokenPipeError:
+            return _Ended(0, self._why())
+        answer = self._receive(max_seconds)
+        if answer is None:
+            return _Ended(self._at(), self._why())
+        if isinstance(answer, str):
+            return _Ended(self._at(), "timeout")
+        with pa.ipc.open_stream(answer) as reader:
+            return reader.read_next_batch()
+
+    def kill(self) -> None:
+        """End the process and wait for it."""
+        self._process.kill()
+        self._process.wait()
+        for file in (self._in, self._out, self._errors, self._row_file):
+            try:
+                file.close()
+            except BrokenPipeError:
+                continue
+        self._row.close()
+
+    def _receive(self, max_seconds: float | None) -> bytes | Literal["timeout"] | None:
+        """The next answer; None if the process has ended."""
+        if max_seconds is not None and not self._await(max_seconds):
+            return "timeout"
+        header = self._out.read(_HEADER)
+        if len(header) < _HEADER:
+            return None
+        size = int.from_bytes(header, "little", signed=True)
+        if size == _FAILED:
+            raise IsolatedError(self._out.read().decode())
+        answer = self._out.read(size)
+        return answer if len(answer) == size else None
+
+    def _await(self, max_seconds: float) -> bool:
+        """Whether an answer (or the end of the process) came before a row took longer than its limit."""
+        row, cpu_s, wall_s = -1, 0.0, 0.0
+        while not select.select([self._out], [], [], _LOOK_S)[0]:
+            if self._at() != row:
+                row, cpu_s, wall_s = self._at(), self._cpu_s(), time.monotonic()
+            elif self._cpu_s() - cpu_s > max_seconds or time.monotonic() - wall_s > _WALL_FACTOR * max_seconds:
+                return False
+        return True
+
+    def _cpu_s(self) -> float:
+        try:
+            times = self._usage.cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0
+        return times.user + times.system
+
+    def _at(self) -> int:
+        return int.from_bytes(self._row[:], "little")
+
+    def _set_row(self, row: int) -> None:
+        self._row[:] = row.to_bytes(_HEADER, "little")
+
+    def _why(self) -> Reason:
+        code = self._process.wait()
+        out_of_memory = code == _OUT_OF_MEMORY or (code == -signal.SIGABRT and "failed to allocate" in self._said())
+        return "memory" if out_of_memory else "crash"
+
+    def _said(self) -> str:
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
+        return self._errors.read().decode(errors="replace")
+
+
+def _send(pipe: IO[bytes], data: Any) -> None:
+    view = memoryview(data)
+    pipe.write(len(view).to_bytes(_HEADER, "little", signed=True))
+    pipe.write(view)
+    pipe.flush()
+
+
+def _to_ipc(batch: pa.RecordBatch) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def main(row_file: str) -> None:
+    """The child: open the function, then one batch after the other until its owner is gone."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not fall among the answers
+    if sys.platform == "linux":  # a child that hangs must not outlive its owner
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    name, config, limits = pickle.loads(_request(requests))  # noqa: S301 - from our own parent process
+    with open(row_file, "r+b") as file:  # noqa: PTH123
+        row = mmap.mmap(file.fileno(), _HEADER)
+    module, _, function = name.partition(":")
+    rows: Rows = getattr(importlib.import_module(module), function)(config)
+    _limit(limits)
+    _send(answers, b"")
+
+    def at(number: int) -> None:
+        row[:] = number.to_bytes(_HEADER, "little")
+
+    while request := _request(requests):
+        with pa.ipc.open_stream(request) as reader:
+            batch = reader.read_next_batch()
+        try:
+            out = _to_ipc(rows(batch, at))
+        except MemoryError:
+            os._exit(_OUT_OF_MEMORY)
+        except Exception:  # noqa: BLE001 - the outer edge of the child: its owner raises it
+            answers.write(_FAILED.to_bytes(_HEADER, "little", signed=True) + traceback.format_exc().encode())
+            answers.close()
+            return
+        _send(answers, out)
+
+
+def _request(pipe: IO[bytes]) -> bytes:
+    """The next message; empty once the owner is gone."""
+    header = pipe.read(_HEADER)
+    return pipe.read(int.from_bytes(header, "little", signed=True)) if len(header) == _HEADER else b""
+
+
+def _limit(limits: Limits) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":  # elsewhere the limit on data is not enforced
+        held = psutil.Process().memory_info().data
+        bound = held + limits.max_memory_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

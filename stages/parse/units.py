@@ -1,0 +1,215 @@
+"""Functions, classes, modules and imports of a tree: names, parts, documentation, nesting."""
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from stages.parse.grammar import CLASS_LIKE
+from stages.parse.loaded import CONCEPT_NUMBER, Loaded, UnitPaths
+from stages.parse.tree import Tree
+
+Range: TypeAlias = tuple[int, int] | tuple[None, None]
+_NOWHERE: Range = (None, None)
+
+_COMMENT, _ARGUMENTS = CONCEPT_NUMBER["comment"], CONCEPT_NUMBER["expression.arguments"]
+
+_FAR_BYTES = 4096
+"""A comment that far before a unit does not belong to it."""
+_CALLEE_BYTES = 200
+
+_OPERATOR = re.compile(r"\boperator\b")
+_TEMPLATE_ARGUMENTS = re.compile(r"<[^<>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRow:
+    """One unit, in the order of the columns of `schemas.ast.UNITS`."""
+
+    kind: str
+    name: str | None
+    qualified_name: str | None
+    parent: int | None
+    node: int
+    start: int
+    end: int
+    name_range: Range = _NOWHERE
+    parameters: Range = _NOWHERE
+    returns: Range = _NOWHERE
+    body: Range = _NOWHERE
+    doc: Range = _NOWHERE
+    module: str | None = None
+    names: list[str] | None = None
+    is_async: bool = False
+    is_test: bool = False
+
+
+@dataclass(slots=True)
+class _Around:
+    """What encloses the units to come."""
+
+    last: int
+    kind: str = ""
+    name: str | None = None
+    qualified: str | None = None
+    unit: int | None = None
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The state of one walk over the marked nodes of a tree."""
+
+    tree: Tree
+    loaded: Loaded
+    comments: list[int] = field(default_factory=list)
+    comment_starts: list[int] = field(default_factory=list)
+    rows: list[UnitRow] = field(default_factory=list)
+    around: list[_Around] = field(default_factory=list)
+
+
+def find_units(tree: Tree, loaded: Loaded) -> list[UnitRow]:
+    """All units and imports, in the order of their nodes."""
+    kind = np.asarray(tree.kind)
+    marked = np.flatnonzero(loaded.is_marked[np.minimum(kind, len(loaded.kinds) - 1)]).tolist()
+    if not marked:
+        return []
+    comments = np.flatnonzero(np.asarray(tree.concept) == _COMMENT)
+    starts = np.asarray(tree.start)[comments].tolist()
+    walk = _Walk(tree, loaded, comments.tolist(), starts, around=[_Around(len(tree))])
+    for node in marked:
+        while walk.around[-1].last <= node:
+            walk.around.pop()
+        read = loaded.imports.get(tree.kind[node])
+        if read is not None:
+            for place, module, names in read(tree, node):
+                start, parent = tree.start[place], walk.around[-1].unit
+                row = UnitRow("import", None, None, parent, place, start, tree.end(place), module=module, names=names)
+                walk.rows.append(row)
+        paths = loaded.units.get(tree.kind[node])
+        if paths is not None and (paths.when is None or paths.when(tree, node)):
+            _enter(walk, node, paths)
+    return walk.rows
+
+
+def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:
+    tree, loaded, around = walk.tree, walk.loaded, walk.around[-1]
+    name_node = paths.name(tree, node)
+    name, owner = _split_name(tree.text(name_node), loaded.grammar.separator) if name_node is not None else (None, None)
+    if paths.owner is not None and (owner_node := paths.owner(tree, node)) is not None:
+        owner = tree.text(owner_node)
+    qualified = None if name is None else ".".join(part for part in (around.qualified, owner, name) if part)
+    if paths.unit == "scope":
+        walk.around.append(_Around(tree.last[node], "scope", name, qualified or around.qualified, around.unit))
+        return
+    kind = _kind_of(paths.unit, name, owner, around, loaded)
+    body, parameters = paths.body(tree, node), paths.parameters(tree, node)
+    header = _header(walk, node, name_node, parameters, body)
+    row = UnitRow(
+        kind=kind,
+        name=name,
+        qualified_name=qualified,
+        parent=around.unit,
+        node=node,
+        start=tree.start[node],
+        end=tree.end(node),
+        name_range=_range(tree, name_node),
+        parameters=_range(tree, parameters),
+        returns=_range(tree, paths.returns(tree, node)),
+        body=_range(tree, body),
+        doc=_NOWHERE if kind == "lambda" else _documentation(walk, node, body),
+        is_async=loaded.grammar.async_pattern.search(header) is not None,
+        is_test=_is_test(walk, node, kind, name, header),
+    )
+    walk.around.append(_Around(tree.last[node], kind, name, qualified or around.qualified, len(walk.rows)))
+    walk.rows.append(row)
+
+
+def _range(tree: Tree, node: int | None) -> Range:
+    return _NOWHERE if node is None else (tree.start[node], tree.end(node))
+
+
+def _split_name(text: str, separator: str) -> tuple[str | None, str | None]:
+    """Name and owner: `A<T>::f` gives `f` and `A`; white space inside a name is collapsed."""
+    text = " ".join(text.split())
+    if not separator:
+        return text or None, None
+    operator = _OPERATOR.search(text)
+    head, tail = (text[: operator.start()], text[operator.start() :]) if operator else (text, "")
+    while head != (bare := _TEMPLATE_ARGUMENTS.sub("", head)):
+        head = bare
+    parts = [part.strip() for part in head.split(separator)]
+    name = re.sub(r"\s+(?=\W)", "", tail) if tail else re.sub(r"~\s+", "~", parts[-1])
+    return name or None, ".".join(part for part in parts[:-1] if part) or None
+
+
+def _kind_of(unit: str, name: str | None, owner: str | None, around: _Around, loaded: Loaded) -> str:
+    if unit == "function" and (around.kind in CLASS_LIKE or owner):
+        unit = "method"
+    if unit != "method" or name is None:
+        return unit
+    class_name = owner.rpartition(".")[2] if owner else around.name
+    is_named_so = loaded.grammar.class_name_constructs and name == (class_name or "").partition("<")[0]
+    return "constructor" if is_named_so or name in loaded.grammar.constructors else unit
+
+
+def _anchor(walk: _Walk, node: int) -> int:
+    """The outermost node that belongs to the unit: its decorators, `export`, `template`."""
+    tree = walk.tree
+    while node and tree.kind[node - tree.to_parent[node]] in walk.loaded.wrappers:
+        node -= tree.to_parent[node]
+    return node
+
+
+def _header(walk: _Walk, node: int, *parts: int | None) -> bytes:
+    """The source before the unit's first part, decorators included."""
+    tree = walk.tree
+    start = tree.start[_anchor(walk, node)]
+    return tree.source[start : next((tree.start[part] for part in parts if part is not None), tree.end(node))]
+
+
+def _documentation(walk: _Walk, node: int, body: int | None) -> Range:
+    """The unit's docstring, else the comments directly before it."""
+    tree, source = walk.tree, walk.tree.source
+    docstring = walk.loaded.grammar.docstring
+    if docstring is not None and body is not None and (found := docstring(tree, body)) is not None:
+        return _range(tree, found)
+    at = start = tree.start[_anchor(walk, node)]
+    end = None
+    index = bisect_left(walk.comment_starts, start) - 1
+    while index >= 0:
+        comment = walk.comments[index]
+        comment_start, comment_end = tree.start[comment], tree.end(comment)
+        while comment_end > comment_start and source[comment_end - 1] in b"\r\n":  # some grammars include them
+            comment_end -= 1
+        if not 0 <= at - comment_end <= _FAR_BYTES or not _is_adjacent(source, comment_start, comment_end, at):
+            break
+        end, at, index = comment_end if end is None else end, comment_start, index - 1
+    return _NOWHERE if end is None else (at, end)
+
+
+def _is_adjacent(source: bytes, start: int, end: int, following: int) -> bool:
+    """Whether a comment begins its line and nothing but a line break and indentation follows up to `following`."""
+    gap = source[end:following]
+    if gap.strip() or max(gap.count(b"\n"), gap.count(b"\r")) > 1:
+        return False
+    line = max(
+        source.rfind(b"\n", max(0, start - _FAR_BYTES), start), source.rfind(b"\r", max(0, start - _FAR_BYTES), start)
+    )
+    return not source[line + 1 : start].strip()
+
+
+def _is_test(walk: _Walk, node: int, kind: str, name: str | None, header: bytes) -> bool:
+    tree, tests = walk.tree, walk.loaded.tests
+    if tests.name is not None and name is not None and tests.name.search(name.encode()):
+        return True
+    if tests.header is not None and tests.header.search(header):
+        return True
+    if tests.callee is None or kind != "lambda":
+        return False
+    arguments = node - tree.to_parent[node]
+    if tree.concept[arguments] != _ARGUMENTS:
+        return False
+    call = tree.start[arguments - tree.to_parent[arguments]]
+    return tests.callee.match(tree.source[call : min(call + _CALLEE_BYTES, tree.start[node])]) is not None
