@@ -7,7 +7,7 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from schemas import manifest
+from schemas.ast import CONCEPTS, STATUSES
 from schemas.documents import PROBLEMS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/schemas.md"
@@ -27,10 +28,24 @@ ARROW = {
         ("jobs.deduplicate", "DUPLICATES"),
         ("schemas.corpus", "DECISION"),
     ),
+    "Syntax trees": (
+        ("schemas.ast", "AST"),
+        ("schemas.ast", "UNITS"),
+        ("schemas.syntax_statistics", "SYNTAX_STATISTICS"),
+    ),
     "Tokens and their places": (("schemas.tokens", "TOKENS"), ("schemas.corpus", "PLACEMENT")),
     "Published": (("schemas.corpus", "PACKED"), ("schemas.corpus", "INDEX"), ("schemas.corpus", "SUMMARY")),
 }
 """Titles of sections, with the schemas of each: module and name."""
+
+NAMES = {
+    "Documents": (("Problems", "schemas.documents.PROBLEMS", "why a document has no text", PROBLEMS),),
+    "Syntax trees": (
+        ("Statuses", "schemas.ast.STATUSES", "why a document has a tree, or none", STATUSES),
+        ("Concepts", "schemas.ast.CONCEPTS", "what a node is, in every language", CONCEPTS),
+    ),
+}
+"""Names that columns hold, by section: title, where they are defined, head of the table, names with meanings."""
 
 MODELS = ("Manifest", "FileEntry", "SourceEntry", "FunnelEntry", "StepEntry", "Record")
 """Classes of `schemas.manifest`, in the order of the page."""
@@ -38,7 +53,8 @@ MODELS = ("Manifest", "FileEntry", "SourceEntry", "FunnelEntry", "StepEntry", "R
 _HEAD = """# Schemas
 
 Written by `make docs` from the code; do not edit. What the columns are for is told in [marks and
-selection](marks-and-selection.md), [tokenization](tokenization.md) and [publishing](publishing.md).
+selection](marks-and-selection.md), [syntax trees](syntax-trees.md), [tokenization](tokenization.md) and
+[publishing](publishing.md).
 """
 
 
@@ -48,8 +64,7 @@ def render() -> str:
     for title, names in ARROW.items():
         parts.append(f"## {title}\n")
         parts += [_arrow_section(importlib.import_module(module), name) for module, name in names]
-        if title == "Documents":
-            parts.append(_problems_section())
+        parts += [_names_section(*names) for names in NAMES.get(title, ())]
     parts.append("## Manifests and commit records\n")
     parts += [_model_section(getattr(manifest, name)) for name in MODELS]
     return "\n".join(parts)
@@ -57,16 +72,30 @@ def render() -> str:
 
 def _arrow_section(module: ModuleType, name: str) -> str:
     schema: pa.Schema = getattr(module, name)
-    rows = [(f"`{f.name}`", f"`{f.type}`", "yes" if f.nullable else "no") for f in schema]
+    fields = [pair for field in schema for pair in _fields(field)]
+    rows = [(f"`{path}`", f"`{_kind(field.type)}`", "yes" if field.nullable else "no") for path, field in fields]
     table = _table(("column", "type", "may be null"), rows)
-    return f"### {name}\n\n`{module.__name__}.{name}`\n\n{table}\n\n{_prose(_attribute_doc(module, name), schema)}\n"
+    names = [path.rpartition(".")[2] for path, _ in fields]
+    return f"### {name}\n\n`{module.__name__}.{name}`\n\n{table}\n\n{_prose(_attribute_doc(module, name), names)}\n"
 
 
-def _problems_section() -> str:
-    rows = [(f"`{name}`", text) for name, text in PROBLEMS.items()]
-    return (
-        f"### Problems\n\n`schemas.documents.PROBLEMS`\n\n{_table(('problem', 'why a document has no text'), rows)}\n"
-    )
+def _fields(field: pa.Field) -> Iterator[tuple[str, pa.Field]]:
+    """The column, and below a list of structs their fields."""
+    yield field.name, field
+    if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
+        for inner in field.type.value_type:
+            yield f"{field.name}[].{inner.name}", inner
+
+
+def _kind(kind: pa.DataType) -> str:
+    if not pa.types.is_list(kind):
+        return str(kind)
+    return "list<struct>" if pa.types.is_struct(kind.value_type) else f"list<{kind.value_type}>"
+
+
+def _names_section(title: str, where: str, head: str, names: Mapping[str, str]) -> str:
+    rows = [(f"`{name}`", text) for name, text in names.items()]
+    return f"### {title}\n\n`{where}`\n\n{_table(('name', head), rows)}\n"
 
 
 def _model_section(model: type[BaseModel]) -> str:
@@ -105,9 +134,9 @@ def _docs_below(body: list[ast.stmt]) -> dict[str, str]:
     return found
 
 
-def _prose(text: str, schema: pa.Schema) -> str:
+def _prose(text: str, columns: Sequence[str]) -> str:
     """A docstring as Markdown: sentences that begin with names of columns become a list."""
-    name = "|".join(sorted(schema.names, key=len, reverse=True))
+    name = "|".join(sorted(columns, key=len, reverse=True))
     names = rf"(?P<names>(?:{name})(?:, (?:{name}))*): "
     lines: list[str] = []
     for line in re.sub(rf"(?<=[.;]) (?={names})", "\n", text).splitlines():

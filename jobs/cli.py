@@ -142,6 +142,10 @@ def _site_option() -> click.Option:
     return click.Option(["--site"], type=kind, help="Site file: storage, Ray address, executor, workers.")
 
 
+def _store_option() -> click.Option:
+    return click.Option(["--store"], metavar="PATH", help="Where corpora live; overrides the site file.")
+
+
 def _json_option() -> click.Option:
     return click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for machines on standard output.")
 
@@ -217,14 +221,12 @@ def _looking(name: str, *arguments: str, text: str) -> None:
 
         edge(getattr(looking, f"show_{name}"))(**values)
 
-    store = click.Option(["--store"], metavar="PATH", help="Where corpora live; overrides the site file.")
     params: list[click.Parameter] = [
         click.Argument([argument], shell_complete=None if argument == "document" else _complete_corpus)
         for argument in arguments
     ]
-    main.add_command(
-        click.Command(name, params=[*params, _site_option(), store, _json_option()], callback=callback, help=text)
-    )
+    params += [_site_option(), _store_option(), _json_option()]
+    main.add_command(click.Command(name, params=params, callback=callback, help=text))
 
 
 _looking("ls", text="List published corpora and their versions.")
@@ -237,6 +239,42 @@ _looking(
     text="Every mark and decision of one document, down to the file and row where its tokens are. DOCUMENT is an id, a "
     "path, an origin/path or a glob of paths.",
 )
+
+
+@main.group()
+def ast() -> None:
+    """Syntax trees: of a file, of a document, of a whole corpus."""
+
+
+@ast.command("show")
+@click.argument("target", metavar="FILE|DOCUMENT")
+@click.option("--corpus", metavar="NAME[@VERSION]", shell_complete=_complete_corpus, help="The version it is in.")
+@click.option("--language", metavar="NAME", help="Linguist name of the language of a FILE, as in C++ or Python.")
+@click.option("--anonymous", is_flag=True, help="Show keywords, operators and punctuation too.")
+@click.option("--depth", type=click.IntRange(min=0), help="Show so many levels below the root.")
+@click.option("--units", "units_only", is_flag=True, help="Show functions, classes and imports only.")
+@click.option("--sexp", is_flag=True, help="Print the tree as tree-sitter's S-expression.")
+def show_tree(**values: Any) -> None:
+    """Print a tree with its concepts in colour, and its units.
+
+    Without --corpus the tree is that of a FILE; with it, that of a DOCUMENT: an id, a path or a glob of paths.
+    """
+    from jobs import tree_looking
+
+    edge(tree_looking.show_tree)(**values)
+
+
+@ast.command("stats")
+@click.argument("corpus", shell_complete=_complete_corpus)
+def show_statistics(**values: Any) -> None:
+    """Show the trees of a version by language: sizes, errors, entropy, similarity. CORPUS is NAME or NAME@VERSION."""
+    from jobs import syntax_looking
+
+    edge(syntax_looking.show_statistics)(**values)
+
+
+for _command in (show_tree, show_statistics):
+    _command.params += [_site_option(), _store_option(), _json_option()]
 
 
 @main.command()

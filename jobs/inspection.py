@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
@@ -18,8 +18,8 @@ from pipeline.errors import NotFoundError
 from pipeline.store import Shard, Store
 from schemas.manifest import Manifest, StepEntry
 
-HEAVY = frozenset({"text", "raw", "tokens", "content"})
-"""Columns that are not shown."""
+HEAVY = frozenset({"text", "raw", "content"})
+"""Columns that are not shown, beside lists of anything but names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,18 +163,31 @@ def _re2(expression: str) -> str:
     return expression
 
 
-def _row(store: Store, entry: StepEntry, found: Found) -> dict[str, object]:
-    """One row of a step's shard without its heavy columns, from one row group."""
+def read_row(store: Store, entry: StepEntry, found: Found, columns: Callable[[pa.Schema], list[str]]) -> pa.Table:
+    """One row of a step's shard, from one row group; `columns` chooses among those of the shard."""
     with store.storage.open(store.record(_shard(entry, entry.keys[found.shard])).file) as file:
         parquet, row = pq.ParquetFile(file), found.row
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             if row < rows:
-                names = [name for name in parquet.schema_arrow.names if name not in HEAVY]
-                values = parquet.read_row_group(group, columns=names, use_threads=False).slice(row, 1).to_pylist()[0]
-                return {n: v.hex() if isinstance(v, bytes) else v for n, v in values.items() if n != "document_id"}
+                names = columns(parquet.schema_arrow)
+                return parquet.read_row_group(group, columns=names, use_threads=False).slice(row, 1)
             row -= rows
     raise NotFoundError(f"{entry.folder} has no row {found.row} in shard {found.shard}")
+
+
+def _row(store: Store, entry: StepEntry, found: Found) -> dict[str, object]:
+    """One row of a step's shard without its heavy columns."""
+    values = read_row(store, entry, found, _light).to_pylist()[0]
+    return {n: v.hex() if isinstance(v, bytes) else v for n, v in values.items() if n != "document_id"}
+
+
+def _light(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if field.name not in HEAVY and not _is_heavy(field.type)]
+
+
+def _is_heavy(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) and not pa.types.is_string(kind.value_type))
 
 
 def _index_range(store: Store, manifest: Manifest, part: int, parts: int) -> pa.Table:

@@ -53,17 +53,27 @@ class Corpus:
     index: Dataset
     summary: Dataset
     sidecars: tuple[Dataset, ...]
+    reports: tuple[Dataset, ...]
 
     @property
     def targets(self) -> tuple[Dataset, ...]:
         """What a run has to make."""
-        return (self.files, self.index, self.summary, *self.sidecars)
+        return (self.files, self.index, self.summary, *self.sidecars, *self.reports)
 
 
 def corpus(
-    documents: Dataset, decisions: Dataset, tokens: Dataset, config: CorpusConfig, *, marks: Sequence[Dataset] = ()
+    documents: Dataset,
+    decisions: Dataset,
+    tokens: Dataset,
+    config: CorpusConfig,
+    *,
+    marks: Sequence[Dataset] = (),
+    reports: Sequence[Dataset] = (),
 ) -> Corpus:
-    """Compose the publishing steps. `decisions` holds `keep`, `tokens` holds `tokens` and `num_tokens`."""
+    """Compose the publishing steps. `decisions` holds `keep`, `tokens` holds `tokens` and `num_tokens`.
+
+    `marks` are sidecars that the version keeps, `reports` other datasets that it keeps, such as statistics.
+    """
     place = placement_stage(PlacementConfig(domain_column=config.domain_column, seed=config.seed))
     placement = annotate("placement", documents, decisions, tokens, stages=[place])
     files = pack(documents, placement, tokens, config.pack)
@@ -75,6 +85,7 @@ def corpus(
         index=build_index(documents, decisions, files),
         summary=summarize(documents, decisions, tokens),
         sidecars=(*marks, decisions, tokens, placement),
+        reports=tuple(reports),
     )
 
 

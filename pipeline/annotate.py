@@ -37,7 +37,10 @@ def annotate(name: str, *inputs: Dataset, stages: Sequence[Configured[Any]]) -> 
 
 
 def zip_columns(store: Store, inputs: Sequence[Shard], columns: Sequence[Sequence[str]]) -> pa.Table:
-    """Columns of row-aligned shards side by side. Raises PlanError if the shards are not aligned."""
+    """Columns of row-aligned shards side by side, with the metadata of their schemas.
+
+    Raises PlanError if the shards are not aligned.
+    """
     base, rows, parts = inputs[0].base, None, []
     for shard, names in zip(inputs, columns, strict=True):
         record = store.record(shard)
@@ -46,7 +49,8 @@ def zip_columns(store: Store, inputs: Sequence[Shard], columns: Sequence[Sequenc
         rows = record.rows
         if names:
             parts.append(store.read(shard, list(names)))
-    return pa.table({name: part[name] for part in parts for name in part.column_names})
+    metadata = {key: value for part in parts for key, value in (part.schema.metadata or {}).items()}
+    return pa.table({name: part[name] for part in parts for name in part.column_names}, metadata=metadata or None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +65,11 @@ class ChainCall:
     made: Made
 
     def load(self, store: Store) -> pa.Table:
-        """The columns that the stages read."""
-        return zip_columns(store, self.inputs, self.columns)
+        """The columns that the stages read.
+
+        Without metadata, which would pass into what the chain writes.
+        """
+        return zip_columns(store, self.inputs, self.columns).replace_schema_metadata(None)
 
     def save(self, store: Store, table: pa.Table) -> Record:
         """Commit what the stages wrote."""
@@ -70,9 +77,10 @@ class ChainCall:
         for configured in self.stages:
             if configured.stage.count is not None:
                 counters = add_counts(counters, configured.stage.count(table))
-        names = [name for configured in self.stages for name in configured.stage.writes.names]
+        fields = [field for configured in self.stages for field in configured.stage.writes]
+        written = table.select([field.name for field in fields]).cast(pa.schema(fields, table.schema.metadata))
         made = Made(exact=self.made.exact, libraries=self.made.libraries, counters=counters)
-        return store.commit(self.output, table.select(names), made)
+        return store.commit(self.output, written, made)
 
     def __call__(self, store: Store) -> list[Record]:
         table = self.load(store)

@@ -162,12 +162,15 @@ def _row(batch: pa.Table, table: pa.Table, failure: Failure | None) -> pa.Table:
     if isinstance(values, pa.ChunkedArray):
         values = pa.array([], values.type)
     cells = pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
-    failures = pa.array([cloudpickle.dumps(failure)], pa.binary())
-    return pa.table({"key": batch["key"], "call": batch["call"], "failure": failures, "table": cells})
+    columns = {"key": batch["key"], "call": batch["call"], "table": cells}
+    for name, value in (("failure", failure), ("metadata", table.schema.metadata)):
+        columns[name] = pa.array([cloudpickle.dumps(value)], pa.binary())
+    return pa.table(columns)
 
 
 def _table(batch: pa.Table) -> pa.Table:
     """The table that `_row` packed."""
     cells = batch["table"].combine_chunks()
     values = cells.values.slice(cells.offsets[0].as_py(), cells.offsets[1].as_py() - cells.offsets[0].as_py())
-    return pa.Table.from_struct_array(values)
+    metadata = cloudpickle.loads(batch["metadata"][0].as_py())
+    return pa.Table.from_struct_array(values).replace_schema_metadata(metadata)

@@ -50,7 +50,8 @@ class Limits:
     max_seconds: float
     """CPU time."""
     max_memory_bytes: int
-    """Above what the child holds before its first row."""
+    """Above what the child holds before its first row. Native code that is refused memory mostly crashes; a crash while
+    more than half of the limit is held counts as one for lack of memory."""
 
     def __post_init__(self) -> None:
         if self.max_seconds <= 0 or self.max_memory_bytes <= 0:
@@ -97,8 +98,8 @@ class Isolated:
 
     def _attempt(self, batch: pa.RecordBatch) -> pa.RecordBatch | _Ended:
         if self._child is None:
-            self._child = _Child(self._start)
-        out = self._child.run(batch, self._limits.max_seconds)
+            self._child = _Child(self._start, self._limits)
+        out = self._child.run(batch)
         if isinstance(out, _Ended):
             self.close()
         return out
@@ -107,7 +108,7 @@ class Isolated:
 class _Child:
     """One process and the pipes to it."""
 
-    def __init__(self, start: bytes) -> None:
+    def __init__(self, start: bytes, limits: Limits) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._row_file = tempfile.NamedTemporaryFile(buffering=0)  # noqa: SIM115
         self._row_file.write(bytes(_HEADER))
@@ -124,20 +125,23 @@ class _Child:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         self._usage = psutil.Process(self._process.pid)
+        self._limits = limits
         _send(self._in, start)
         if self._receive(None) is None:
             said = self._said()
             self.kill()
             raise IsolatedError(f"the isolated process did not start:\n{said}")
+        # the kernel counts the owner's memory at the fork as the child's peak
+        self._held_bytes = max(self._usage.memory_info().rss, psutil.Process().memory_info().rss)
 
-    def run(self, batch: pa.RecordBatch, max_seconds: float) -> pa.RecordBatch | _Ended:
+    def run(self, batch: pa.RecordBatch) -> pa.RecordBatch | _Ended:
         """The child's output for a batch. Raises IsolatedError if its function raises."""
         self._set_row(0)
         try:
             _send(self._in, _to_ipc(batch))
         except BrokenPipeError:
             return _Ended(0, self._why())
-        answer = self._receive(max_seconds)
+        answer = self._receive(self._limits.max_seconds)
         if answer is None:
             return _Ended(self._at(), self._why())
         if isinstance(answer, str):
@@ -193,9 +197,11 @@ class _Child:
         self._row[:] = row.to_bytes(_HEADER, "little")
 
     def _why(self) -> Reason:
-        code = self._process.wait()
-        out_of_memory = code == _OUT_OF_MEMORY or (code == -signal.SIGABRT and "failed to allocate" in self._said())
-        return "memory" if out_of_memory else "crash"
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        held_much = peak_bytes - self._held_bytes > self._limits.max_memory_bytes / 2
+        return "memory" if held_much or self._process.returncode == _OUT_OF_MEMORY else "crash"
 
     def _said(self) -> str:
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))

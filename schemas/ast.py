@@ -140,11 +140,11 @@ AST = columns(
     pa.field("ast_depth", pa.int32()),
     pa.field("ast_lossless", pa.bool_()),
     _list("node_kind", pa.uint16(), "dictionary"),
-    _list("node_concept", pa.uint8(), "dictionary"),
+    _list("node_concept", pa.uint8(), "split"),
     _list("node_to_parent", pa.int32(), "split"),
     _list("node_start", pa.int32(), "delta"),
     _list("node_length", pa.int32(), "split"),
-    _list("node_field", pa.uint8(), "dictionary"),
+    _list("node_field", pa.uint8(), "split"),
     _list("node_flags", pa.uint8(), "dictionary"),
 )
 """The tree of each document, nodes in pre-order; all but `ast_status` is null where there is no tree.
@@ -185,7 +185,7 @@ UNITS = columns(pa.field("units", pa.list_(pa.field("element", _UNIT, nullable=F
 """The units of each document in the order of the text; null where there is no tree.
 
 kind: one of `UNIT_KINDS`. name: as written; null for what has none. qualified_name: names of the enclosing named units
-and the own one, joined by `.`. parent: position in `units` of the unit around it; null at the top.
+and the own one, joined by `.`; null also beyond 4,096 characters. parent: position in `units` of the unit around it; null at the top.
 node: its node in the tree. start, end: bytes of the text's UTF-8, end exclusive, as for all parts below.
 name, parameters, returns, body: where these parts stand; null where the unit has none. doc: its docstring or the
 comment directly before it.

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from stages.parse.loaded import CaseTables, Loaded
+from stages.parse.loaded import ITSELF, CaseTables, Loaded
 from stages.parse.subtree import Columns
 
 
@@ -15,22 +15,25 @@ def assign_concepts(columns: Columns, source: npt.NDArray[np.uint8], loaded: Loa
     return out
 
 
-def _has_child(columns: Columns, node: int, wanted: npt.NDArray[np.bool_]) -> bool:
+def _has_child(columns: Columns, node: int, wanted: npt.NDArray[np.bool_], through: npt.NDArray[np.bool_]) -> bool:
     child = node + 1
     while child < columns.last[node]:
-        if wanted[min(columns.kind[child], len(wanted) - 1)]:
+        kind = min(columns.kind[child], len(wanted) - 1)
+        if wanted[kind]:
             return True
-        child = columns.last[child]
+        child = child + 1 if through[kind] else columns.last[child]
     return False
 
 
 def _says(columns: Columns, node: int, source: npt.NDArray[np.uint8], cases: CaseTables, case: int) -> bool:
-    """Whether the text of the node's child in the case's field is one of the case's words."""
-    child = node + 1
-    while child < columns.last[node] and columns.field[child] != cases.words_of[case]:
-        child = columns.last[child]
-    if child >= columns.last[node]:
-        return False
+    """Whether the text of the node's child in the case's field, or of the node, is one of the case's words."""
+    child = node
+    if cases.words_of[case] != ITSELF:
+        child = node + 1
+        while child < columns.last[node] and columns.field[child] != cases.words_of[case]:
+            child = columns.last[child]
+        if child >= columns.last[node]:
+            return False
     start = columns.start[child]
     for word in range(cases.first_word[case], cases.first_word[case + 1]):
         begin, size = cases.word_offsets[word], cases.word_offsets[word + 1] - cases.word_offsets[word]
@@ -61,12 +64,15 @@ def _assign_rows(
         out[node] = concepts[number]
         if cases.first[number] == cases.first[number + 1]:
             continue
-        above = min(columns.kind[node - columns.to_parent[node]], error)
+        parent = node - columns.to_parent[node]
+        above = min(columns.kind[parent], error)
         for position in range(cases.first[number], cases.first[number + 1]):
             case = cases.order[position]
             if not (cases.parent[case, above] and cases.field[case, columns.field[node]]):
                 continue
-            if cases.needs_child[case] and not _finds(columns, node, cases.child[case]):
+            if not cases.parent_concept[case, out[parent]]:
+                continue
+            if cases.needs_child[case] and not _finds(columns, node, cases.child[case], cases.through[case]):
                 continue
             if cases.words_of[case] and not _is_word(columns, node, source, cases, case):
                 continue

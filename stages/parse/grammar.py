@@ -33,26 +33,32 @@ class Case:
     concept: str
     parent: str = ""
     """Kinds of the parent, separated by spaces."""
+    parent_concept: str = ""
+    """Concepts of the parent, separated by spaces. A case whose own concept is among them holds all the way down."""
     field: str = ""
     """Names of the field by which the parent holds the node, separated by spaces."""
     child: str = ""
     """Kinds of which the node must have a child, separated by spaces."""
+    through: str = ""
+    """Kinds of children below which `child` is looked for too, separated by spaces."""
     words_of: str = ""
-    """Field of the node whose text must be one of `words`."""
+    """Field of the node whose text must be one of `words`; without it the node's own text must."""
     words: str = ""
 
     def __post_init__(self) -> None:
-        if self.concept not in CONCEPTS:
-            raise ValueError(f"concept={self.concept!r} is none of schemas.ast.CONCEPTS")
-        if bool(self.words_of) != bool(self.words):
-            raise ValueError(f"words_of={self.words_of!r} and words={self.words!r} need each other")
-        if not (self.parent or self.field or self.child or self.words):
+        if unknown := {self.concept, *self.parent_concept.split()} - set(CONCEPTS):
+            raise ValueError(f"{unknown.pop()!r} is none of schemas.ast.CONCEPTS")
+        if self.words_of and not self.words:
+            raise ValueError(f"words_of={self.words_of!r} needs words")
+        if self.through and not self.child:
+            raise ValueError(f"through={self.through!r} needs child")
+        if not (self.parent or self.parent_concept or self.field or self.child or self.words):
             raise ValueError(f"the case of {self.kinds!r} has no condition; put the kinds into `concepts`")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """Nodes that are units, and where their parts stand.
+    """Nodes that are units, and where their parts stand; of several for one kind the first whose `when` holds counts.
 
     A part is a path of steps separated by `/`: `name` goes to the child in that field, `name*` follows that field as
     long as there is one, `:kind` goes to the first child of that kind, `^kind` to the parent if it is of that kind.
@@ -116,10 +122,12 @@ class Grammar:
     """What separates the parts of a qualified name, where declarations may have one: `::`."""
     wrappers: str = ""
     """Kinds of nodes around a unit that belong to it: decorated definitions, templates, exports."""
+    leading: str = ""
+    """Kinds of nodes directly before a unit, beside it, that belong to it: decorators, attributes."""
     docstring: Find | None = None
     """The string that documents a unit, given its body."""
     asynchronous: str = "async"
-    """Words, separated by spaces, of which one before the name makes a unit asynchronous."""
+    """Words, separated by spaces, of which one before the name makes a unit asynchronous; empty for none."""
     tests: Tests = Tests()
 
     def __post_init__(self) -> None:
@@ -129,4 +137,5 @@ class Grammar:
     @cached_property
     def async_pattern(self) -> "re.Pattern[bytes]":
         """The words as one pattern over the bytes before a name."""
-        return re.compile(rb"\b(?:%s)\b" % b"|".join(re.escape(w.encode()) for w in self.asynchronous.split()))
+        words = [re.escape(word.encode()) for word in self.asynchronous.split()]
+        return re.compile(rb"\b(?:%s)\b" % b"|".join(words) if words else rb"(?!)")

@@ -20,6 +20,9 @@ from stages.parse.certify import certify_grammar
 from stages.parse.grammar import Case, Find, Grammar, Imports, Tests, Unit
 from stages.parse.tree import Tree
 
+ITSELF = -1
+"""In place of the number of a field: the node and not a child."""
+
 CONCEPT_NUMBER = {name: number for number, name in enumerate(CONCEPTS)}
 
 _PUNCTUATION = re.compile(r"[()\[\]{},;:.\"'`#@\\\s]+|\.\.\.|::|\?\.|</?|/?>")
@@ -51,13 +54,17 @@ class CaseTables(NamedTuple):
     concept: npt.NDArray[np.uint8]
     parent: npt.NDArray[np.bool_]
     """(cases, kinds): parents that the case allows."""
+    parent_concept: npt.NDArray[np.bool_]
+    """(cases, concepts)."""
     field: npt.NDArray[np.bool_]
     """(cases, fields)."""
     child: npt.NDArray[np.bool_]
     """(cases, kinds), all false where the case asks for no child."""
+    through: npt.NDArray[np.bool_]
+    """(cases, kinds)."""
     needs_child: npt.NDArray[np.bool_]
     words_of: npt.NDArray[np.int32]
-    """Number of the field, 0 for none."""
+    """Number of the field, 0 for no words, `ITSELF` for the words of the node itself."""
     first_word: npt.NDArray[np.int32]
     """Per case: its first word; one more entry than cases."""
     word_offsets: npt.NDArray[np.int32]
@@ -79,9 +86,10 @@ class Loaded:
     concepts: npt.NDArray[np.uint8]
     """Concept of every kind where no case holds."""
     cases: CaseTables
-    units: dict[int, UnitPaths]
+    units: dict[int, list[UnitPaths]]
     imports: dict[int, Imports]
     wrappers: frozenset[int]
+    leading: frozenset[int]
     is_marked: npt.NDArray[np.bool_]
     """Kinds that are units or imports."""
     tests: "TestPatterns"
@@ -126,7 +134,10 @@ def load_grammar(name: str) -> Loaded:
     certify_grammar(parser, address, name)
     names = Names(grammar.name, language)
     imports = {kind: read for kinds, read in grammar.imports.items() for kind in names.named_kinds_of(kinds)}
-    units = {kind: _resolve(unit, names) for unit in grammar.units for kind in names.named_kinds_of(unit.kinds)}
+    units: dict[int, list[UnitPaths]] = {}
+    for unit in grammar.units:
+        for kind in names.named_kinds_of(unit.kinds):
+            units.setdefault(kind, []).append(_resolve(unit, names))
     is_marked = np.zeros(len(names.kinds), np.bool_)
     is_marked[[*units, *imports]] = True
     return Loaded(
@@ -141,6 +152,7 @@ def load_grammar(name: str) -> Loaded:
         units=units,
         imports=imports,
         wrappers=frozenset(names.kinds_of(grammar.wrappers)),
+        leading=frozenset(names.kinds_of(grammar.leading)),
         is_marked=is_marked,
         tests=_patterns(grammar.tests),
     )
@@ -208,8 +220,9 @@ def _token_concept(text: str) -> str:
 def _case_tables(cases: tuple[Case, ...], names: Names) -> CaseTables:
     of_kind: list[list[int]] = [[] for _ in names.kinds]
     shape = (len(cases), len(names.kinds))
-    parent, child = np.ones(shape, np.bool_), np.zeros(shape, np.bool_)
+    parent, child, through = np.ones(shape, np.bool_), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     held_by = np.ones((len(cases), len(names.fields)), np.bool_)
+    above = np.ones((len(cases), len(CONCEPTS)), np.bool_)
     words, first_word, words_of = [], [0], np.zeros(len(cases), np.int32)
     for row, case in enumerate(cases):
         for kind in names.named_kinds_of(case.kinds):
@@ -217,13 +230,17 @@ def _case_tables(cases: tuple[Case, ...], names: Names) -> CaseTables:
         if case.parent:
             parent[row] = False
             parent[row, names.kinds_of(case.parent)] = True
+        if case.parent_concept:
+            above[row] = False
+            above[row, [CONCEPT_NUMBER[name] for name in case.parent_concept.split()]] = True
         if case.field:
             held_by[row] = False
             held_by[row, [names.field(name) for name in case.field.split()]] = True
         if case.child:
             child[row, names.kinds_of(case.child)] = True
-        if case.words_of:
-            words_of[row] = names.field(case.words_of)
+            through[row, names.kinds_of(case.through)] = True
+        if case.words:
+            words_of[row] = names.field(case.words_of) if case.words_of else ITSELF
         words += [word.encode() for word in case.words.split()]
         first_word.append(len(words))
     return CaseTables(
@@ -231,8 +248,10 @@ def _case_tables(cases: tuple[Case, ...], names: Names) -> CaseTables:
         order=np.array([row for rows in of_kind for row in rows], np.int32),
         concept=np.array([CONCEPT_NUMBER[case.concept] for case in cases], np.uint8),
         parent=parent,
+        parent_concept=above,
         field=held_by,
         child=child,
+        through=through,
         needs_child=np.array([bool(case.child) for case in cases], np.bool_),
         words_of=words_of,
         first_word=np.array(first_word, np.int32),

@@ -75,8 +75,19 @@ def _read(built: ParsedTree, loaded: Loaded) -> tuple[Columns, int]:
 
 
 def _tree(source: bytes, loaded: Loaded, columns: Columns, concept: npt.NDArray[np.uint8]) -> Tree:
-    views = {name: memoryview(array.data) for name, array in columns._asdict().items()}
-    return Tree(source=source, kinds=loaded.kinds, fields=loaded.fields, concept=memoryview(concept.data), **views)
+    return Tree(
+        source=source,
+        kinds=loaded.kinds,
+        fields=loaded.fields,
+        kind=columns.kind.data,
+        concept=concept.data,
+        to_parent=columns.to_parent.data,
+        start=columns.start.data,
+        length=columns.length.data,
+        field=columns.field.data,
+        flags=columns.flags.data,
+        last=columns.last.data,
+    )
 
 
 def _rebuild_source(

@@ -1,12 +1,12 @@
 """A tree of one document for code that walks it node by node: nodes are numbers in pre-order."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from schemas.ast import NAMED
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Tree:
     """The columns of one document with its source and the names of its grammar. The root is node 0."""
 
@@ -21,9 +21,14 @@ class Tree:
     start: Sequence[int]
     length: Sequence[int]
     field: Sequence[int]
+    """Number of the field by which the parent holds each node."""
     flags: Sequence[int]
     last: Sequence[int]
     """Index after each node's last descendant."""
+    _numbers: dict[str, int] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", {name: number for number, name in enumerate(self.fields)})
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -63,12 +68,17 @@ class Tree:
 
     def in_field(self, node: int, name: str) -> Iterator[int]:
         """The node's children in a field."""
-        number = self.fields.index(name)
-        return (child for child in self.children(node) if self.field[child] == number)
+        number, field = self._numbers[name], self.field
+        return (child for child in self.children(node) if field[child] == number)
 
     def child(self, node: int, name: str) -> int | None:
-        """The first child in a field."""
-        return next(self.in_field(node, name), None)
+        """The first child in a field. Raises KeyError for a field that the grammar does not have."""
+        number, field, last, child, after = self._numbers[name], self.field, self.last, node + 1, self.last[node]
+        while child < after:
+            if field[child] == number:
+                return child
+            child = last[child]
+        return None
 
     def of_type(self, node: int, *names: str) -> Iterator[int]:
         """The node's children of some kinds."""

@@ -19,8 +19,16 @@ _COMMENT, _ARGUMENTS = CONCEPT_NUMBER["comment"], CONCEPT_NUMBER["expression.arg
 _FAR_BYTES = 4096
 """A comment that far before a unit does not belong to it."""
 _CALLEE_BYTES = 200
+_HEADER_BYTES = 4096
+"""As much of the source before a name is searched for decorators and modifiers."""
+_TRIMMED_LEVELS = 64
+"""Bodies within bodies that may all end with the same white space."""
+_QUALIFIED_CHARS = 4096
+"""A longer qualified name is left out: a file of nested functions must not grow with the square of its depth."""
 
 _OPERATOR = re.compile(r"\boperator\b")
+_CONVERSION = re.compile(r"operator\s+[^\W\d][^(]*(?=\()")
+"""The name of a C++ conversion without its parameters."""
 _TEMPLATE_ARGUMENTS = re.compile(r"<[^<>]*>")
 
 
@@ -87,25 +95,30 @@ def find_units(tree: Tree, loaded: Loaded) -> list[UnitRow]:
                 start, parent = tree.start[place], walk.around[-1].unit
                 row = UnitRow("import", None, None, parent, place, start, tree.end(place), module=module, names=names)
                 walk.rows.append(row)
-        paths = loaded.units.get(tree.kind[node])
-        if paths is not None and (paths.when is None or paths.when(tree, node)):
-            _enter(walk, node, paths)
+        for paths in loaded.units.get(tree.kind[node], ()):
+            if paths.when is None or paths.when(tree, node):
+                _enter(walk, node, paths)
+                break
     return walk.rows
 
 
 def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:
     tree, loaded, around = walk.tree, walk.loaded, walk.around[-1]
     name_node = paths.name(tree, node)
-    name, owner = _split_name(tree.text(name_node), loaded.grammar.separator) if name_node is not None else (None, None)
+    separator = "" if paths.unit == "module" else loaded.grammar.separator
+    name, owner = _split_name(tree.text(name_node), separator) if name_node is not None else (None, None)
     if paths.owner is not None and (owner_node := paths.owner(tree, node)) is not None:
         owner = tree.text(owner_node)
     qualified = None if name is None else ".".join(part for part in (around.qualified, owner, name) if part)
+    if qualified is not None and len(qualified) > _QUALIFIED_CHARS:
+        qualified = None
     if paths.unit == "scope":
         walk.around.append(_Around(tree.last[node], "scope", name, qualified or around.qualified, around.unit))
         return
     kind = _kind_of(paths.unit, name, owner, around, loaded)
     body, parameters = paths.body(tree, node), paths.parameters(tree, node)
     header = _header(walk, node, name_node, parameters, body)
+    last = node if body is None else max(node, body, key=tree.last.__getitem__)  # a macro's body stands after it
     row = UnitRow(
         kind=kind,
         name=name,
@@ -113,7 +126,7 @@ def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:
         parent=around.unit,
         node=node,
         start=tree.start[node],
-        end=tree.end(node),
+        end=_end(tree, last),
         name_range=_range(tree, name_node),
         parameters=_range(tree, parameters),
         returns=_range(tree, paths.returns(tree, node)),
@@ -122,12 +135,29 @@ def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:
         is_async=loaded.grammar.async_pattern.search(header) is not None,
         is_test=_is_test(walk, node, kind, name, header),
     )
-    walk.around.append(_Around(tree.last[node], kind, name, qualified or around.qualified, len(walk.rows)))
+    walk.around.append(_Around(tree.last[last], kind, name, qualified or around.qualified, len(walk.rows)))
     walk.rows.append(row)
 
 
 def _range(tree: Tree, node: int | None) -> Range:
-    return _NOWHERE if node is None else (tree.start[node], tree.end(node))
+    return _NOWHERE if node is None else (tree.start[node], _end(tree, node))
+
+
+def _end(tree: Tree, node: int) -> int:
+    """Byte after the node, without the white space and comments behind it that some grammars take in."""
+    for _ in range(_TRIMMED_LEVELS):
+        if not (tree.source[max(0, tree.end(node) - 1) : tree.end(node)].isspace() or _ends_in_comment(tree, node)):
+            break
+        children = [child for child in tree.children(node) if tree.concept[child] != _COMMENT and tree.length[child]]
+        if not children:
+            break
+        node = children[-1]
+    return tree.end(node)
+
+
+def _ends_in_comment(tree: Tree, node: int) -> bool:
+    last = tree.last[node] - 1
+    return last != node and tree.concept[last] == _COMMENT and tree.end(last) == tree.end(node)
 
 
 def _split_name(text: str, separator: str) -> tuple[str | None, str | None]:
@@ -140,6 +170,8 @@ def _split_name(text: str, separator: str) -> tuple[str | None, str | None]:
     while head != (bare := _TEMPLATE_ARGUMENTS.sub("", head)):
         head = bare
     parts = [part.strip() for part in head.split(separator)]
+    if conversion := _CONVERSION.match(tail):
+        tail = conversion[0].strip()
     name = re.sub(r"\s+(?=\W)", "", tail) if tail else re.sub(r"~\s+", "~", parts[-1])
     return name or None, ".".join(part for part in parts[:-1] if part) or None
 
@@ -159,14 +191,29 @@ def _anchor(walk: _Walk, node: int) -> int:
     tree = walk.tree
     while node and tree.kind[node - tree.to_parent[node]] in walk.loaded.wrappers:
         node -= tree.to_parent[node]
+    return _foremost(walk, node) if walk.loaded.leading else node
+
+
+def _foremost(walk: _Walk, node: int) -> int:
+    """The first of the nodes before a node, beside it, that belong to it."""
+    tree, parent = walk.tree, node - walk.tree.to_parent[node]
+    while node - 1 > parent:
+        before = node - 1
+        while before - tree.to_parent[before] != parent:
+            before -= tree.to_parent[before]
+        if tree.kind[before] not in walk.loaded.leading:
+            break
+        node = before
     return node
 
 
 def _header(walk: _Walk, node: int, *parts: int | None) -> bytes:
-    """The source before the unit's first part, decorators included."""
+    """The source before the first part inside the unit, decorators included; the end of it where it is long."""
     tree = walk.tree
     start = tree.start[_anchor(walk, node)]
-    return tree.source[start : next((tree.start[part] for part in parts if part is not None), tree.end(node))]
+    inside = (tree.start[part] for part in parts if part is not None and part > node)
+    end = next(inside, min(tree.end(node), start + _HEADER_BYTES))
+    return tree.source[max(start, end - _HEADER_BYTES) : end]
 
 
 def _documentation(walk: _Walk, node: int, body: int | None) -> Range:

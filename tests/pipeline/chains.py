@@ -45,7 +45,8 @@ def numbers(shards: int, rows: int = 5) -> list[pa.Table]:
 def _open_square(config: Trouble) -> Transform:
     def square(table: pa.Table) -> pa.Table:
         _trouble(config, table)
-        return pa.table({"square": pc.multiply(table["number"], table["number"])}, schema=SQUARE.writes)
+        schema = SQUARE.writes.with_metadata({"unit": "square"})
+        return pa.table({"square": pc.multiply(table["number"], table["number"])}, schema=schema)
 
     return square
 

@@ -100,8 +100,14 @@ PYTHON = Grammar(
             parent="parameters lambda_parameters",
             concept="declaration.parameter",
         ),
-        Case(kinds="type", parent="type_parameter", concept="declaration.type_parameter"),
         Case(kinds="type_parameter", parent="generic_type", concept="type.arguments"),
+        Case(kinds="type", parent_concept="declaration.type_parameters", concept="declaration.type_parameter"),
+        # what is written with operators inside an annotation is a type all the way down
+        Case(
+            kinds="binary_operator attribute subscript list tuple",
+            parent_concept="type.reference",
+            concept="type.reference",
+        ),
     ),
     units=(
         Unit(kinds="function_definition", unit="function"),

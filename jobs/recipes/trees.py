@@ -1,0 +1,74 @@
+"""Source code with its syntax trees: every document parsed, units and concepts named, statistics by language."""
+
+from typing import Literal
+
+from jobs.deduplicate import deduplicate_exact
+from jobs.packing import PackConfig
+from jobs.publish import Corpus, CorpusConfig, corpus
+from jobs.sources import parse_sources
+from jobs.syntax_statistics import syntax_statistics
+from pipeline.annotate import annotate
+from pipeline.ingest import ingest
+from pipeline.stage import configured
+from stages.filter import lines
+from stages.filter.selection import Predicate, SelectConfig, select_stage
+from stages.ingest.document import chain
+from stages.parse import syntax
+from stages.tokenization import encode
+from stages.tokenization.vocabulary import load_vocabulary
+
+
+def trees(
+    source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
+    name: str = "trees",
+    version: str = "",
+    vocabulary: Literal["cl100k_base", "o200k_base"] = "cl100k_base",
+    sequence_length: int = 2048,
+    max_line_chars: int = 10_000,
+    max_errors: int = -1,
+    seed: int = 0,
+) -> Corpus:
+    """Documents that have a syntax tree, with trees, units and statistics, as a tokenized corpus.
+
+    source: what to read; repeatable: env, PATH or KIND:WHERE (folder git archive jsonl parquet hub pypi npm).
+    name: name of the corpus.
+    version: version to publish; empty for the next number.
+    vocabulary: which vocabulary the token ids are of.
+    sequence_length: tokens of a training row; 0 for one document per row.
+    max_line_chars: a document with a longer line is dropped.
+    max_errors: a document with more ERROR and MISSING nodes is dropped; -1 keeps all that were parsed.
+    seed: of the shuffle.
+    """
+    documents = ingest(*parse_sources(source), stages=chain())
+    marks = annotate("marks", documents, stages=[configured(lines.STAGE, lines.LinesConfig())])
+    parsed = annotate("syntax", documents, stages=[configured(syntax.STAGE, syntax.SyntaxConfig())])
+    duplicates = deduplicate_exact(documents)
+    rules = [
+        Predicate(name="readable", sql="problem IS NULL"),
+        Predicate(name="unique", sql="duplicate_of IS NULL"),
+        Predicate(name="not-empty", sql="COALESCE(chars, 1) > 0"),
+        Predicate(name="short-lines", sql=f"COALESCE(max_line_chars, 0) <= {max_line_chars}"),
+        Predicate(name="parsed", sql="ast_status = 'parsed'"),
+    ]
+    if max_errors >= 0:
+        rules.append(Predicate(name="few-errors", sql=f"COALESCE(ast_errors + ast_missing, 0) <= {max_errors}"))
+    sidecars = (documents, marks, parsed, duplicates)
+    select = select_stage(SelectConfig(predicates=tuple(rules)), [s.schema for s in sidecars])
+    decisions = annotate("select", *sidecars, stages=[select])
+    encoding = configured(encode.STAGE, encode.EncodeConfig(vocabulary=vocabulary))
+    tokens = annotate("tokens", documents, stages=[encoding])
+    published = CorpusConfig(
+        name=name,
+        version=version,
+        vocabulary=vocabulary,
+        pack=PackConfig(end_of_document=load_vocabulary(vocabulary).special_token(), sequence_length=sequence_length),
+        seed=seed,
+    )
+    return corpus(
+        documents,
+        decisions,
+        tokens,
+        published,
+        marks=(marks, duplicates, parsed),
+        reports=(syntax_statistics(documents, parsed),),
+    )
