@@ -30,15 +30,16 @@ from pipeline.errors import IsolatedError
 
 Reason = Literal["timeout", "memory", "crash"]
 At = Callable[[int], None]
-"""Says which row of the batch is next."""
+"""Says which row of the batch is next. What is done before the first is not limited: loading models, compiling."""
 Rows = Callable[[pa.RecordBatch, At], pa.RecordBatch]
 """What runs in the child: one row out per row in, in order, each a function of that row alone."""
 
 _HEADER = 8
 _FAILED = -1
+_NOT_BEGUN = -1
 _OUT_OF_MEMORY = 86
-_LOOK_S = 0.25
-_WALL_FACTOR = 20
+_LOOK_S = 0.05
+_WALL_FACTOR = 60
 """A child that neither works nor answers is given up after that many times its limit of CPU time."""
 _PR_SET_PDEATHSIG = 1
 
@@ -51,7 +52,7 @@ class Limits:
     """CPU time."""
     max_memory_bytes: int
     """Above what the child holds before its first row. Native code that is refused memory mostly crashes; a crash while
-    more than half of the limit is held counts as one for lack of memory."""
+    more than a quarter of the limit is held counts as one for lack of memory."""
 
     def __post_init__(self) -> None:
         if self.max_seconds <= 0 or self.max_memory_bytes <= 0:
@@ -131,21 +132,20 @@ class _Child:
             said = self._said()
             self.kill()
             raise IsolatedError(f"the isolated process did not start:\n{said}")
-        # the kernel counts the owner's memory at the fork as the child's peak
-        self._held_bytes = max(self._usage.memory_info().rss, psutil.Process().memory_info().rss)
+        self._base_bytes = self._peak_bytes = self._usage.memory_info().rss
 
     def run(self, batch: pa.RecordBatch) -> pa.RecordBatch | _Ended:
         """The child's output for a batch. Raises IsolatedError if its function raises."""
-        self._set_row(0)
+        self._row[:] = _NOT_BEGUN.to_bytes(_HEADER, "little", signed=True)
         try:
             _send(self._in, _to_ipc(batch))
         except BrokenPipeError:
             return _Ended(0, self._why())
         answer = self._receive(self._limits.max_seconds)
         if answer is None:
-            return _Ended(self._at(), self._why())
+            return _Ended(max(0, self._at()), self._why())
         if isinstance(answer, str):
-            return _Ended(self._at(), "timeout")
+            return _Ended(max(0, self._at()), "timeout")
         with pa.ipc.open_stream(answer) as reader:
             return reader.read_next_batch()
 
@@ -175,33 +175,30 @@ class _Child:
 
     def _await(self, max_seconds: float) -> bool:
         """Whether an answer (or the end of the process) came before a row took longer than its limit."""
-        row, cpu_s, wall_s = -1, 0.0, 0.0
+        row, began_cpu_s, began_s = _NOT_BEGUN - 1, 0.0, 0.0
         while not select.select([self._out], [], [], _LOOK_S)[0]:
-            if self._at() != row:
-                row, cpu_s, wall_s = self._at(), self._cpu_s(), time.monotonic()
-            elif self._cpu_s() - cpu_s > max_seconds or time.monotonic() - wall_s > _WALL_FACTOR * max_seconds:
+            cpu_s, now_s, at = self._look(), time.monotonic(), self._at()
+            if at != row:
+                row, began_cpu_s, began_s, self._peak_bytes = at, cpu_s, now_s, self._base_bytes
+            elif now_s - began_s > _WALL_FACTOR * max_seconds or (row >= 0 and cpu_s - began_cpu_s > max_seconds):
                 return False
         return True
 
-    def _cpu_s(self) -> float:
+    def _look(self) -> float:
+        """CPU seconds of the process; notes how much memory it holds."""
         try:
+            self._peak_bytes = max(self._peak_bytes, self._usage.memory_info().rss)
             times = self._usage.cpu_times()
         except psutil.NoSuchProcess:
             return 0.0
         return times.user + times.system
 
     def _at(self) -> int:
-        return int.from_bytes(self._row[:], "little")
-
-    def _set_row(self, row: int) -> None:
-        self._row[:] = row.to_bytes(_HEADER, "little")
+        return int.from_bytes(self._row[:], "little", signed=True)
 
     def _why(self) -> Reason:
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        held_much = peak_bytes - self._held_bytes > self._limits.max_memory_bytes / 2
-        return "memory" if held_much or self._process.returncode == _OUT_OF_MEMORY else "crash"
+        held_much = self._peak_bytes - self._base_bytes > self._limits.max_memory_bytes / 4
+        return "memory" if self._process.wait() == _OUT_OF_MEMORY or held_much else "crash"
 
     def _said(self) -> str:
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
@@ -237,7 +234,7 @@ def main(row_file: str) -> None:
     _send(answers, b"")
 
     def at(number: int) -> None:
-        row[:] = number.to_bytes(_HEADER, "little")
+        row[:] = number.to_bytes(_HEADER, "little", signed=True)
 
     while request := _request(requests):
         with pa.ipc.open_stream(request) as reader:

@@ -15,6 +15,13 @@ def assign_concepts(columns: Columns, source: npt.NDArray[np.uint8], loaded: Loa
     return out
 
 
+def find_marked(columns: Columns, source: npt.NDArray[np.uint8], loaded: Loaded) -> list[int]:
+    """Nodes that may be units or imports, in order."""
+    marks = np.empty(len(columns.kind), np.uint8)
+    _assign(columns, source, loaded.marks, loaded.mark_cases, marks)
+    return np.flatnonzero(marks).tolist()
+
+
 def _has_child(columns: Columns, node: int, wanted: npt.NDArray[np.bool_], through: npt.NDArray[np.bool_]) -> bool:
     child = node + 1
     while child < columns.last[node]:

@@ -5,7 +5,7 @@ A table is one module of `stages.parse.languages` with a tuple `GRAMMARS`; nothi
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from schemas.ast import CONCEPTS, UNIT_KINDS
@@ -15,7 +15,7 @@ Find = Callable[[Tree, int], int | None]
 """A node for a node: (tree, node) to the node looked for, or None."""
 Imported = tuple[int, str, list[str]]
 """An import: its node, the module path and the imported names."""
-Imports = Callable[[Tree, int], Iterable[Imported]]
+ReadImports = Callable[[Tree, int], Iterable[Imported]]
 
 CLASS_LIKE = frozenset({"class", "struct", "interface", "trait", "enum", "scope"})
 """Units whose functions are methods."""
@@ -74,6 +74,8 @@ class Unit:
     owner: str | Find = ""
     """A node whose text qualifies the name: the receiver of a Go method."""
     parameters: str | Find = "parameters"
+    parameters_end: str | Find = ""
+    """The node with which the parameters end, where they have no node of their own."""
     returns: str | Find = "return_type"
     body: str | Find = "body"
     when: Callable[[Tree, int], bool] | None = None
@@ -82,6 +84,18 @@ class Unit:
     def __post_init__(self) -> None:
         if self.unit not in (*UNIT_KINDS, "scope") or self.unit == "import":
             raise ValueError(f"unit={self.unit!r} must be one of {', '.join(UNIT_KINDS[:-1])} or scope")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """Nodes that may be imports, and what reads them."""
+
+    kinds: str
+    """Named node kinds, separated by spaces."""
+    read: ReadImports
+    words_of: str = ""
+    """Field of the node whose text must be one of `words`: calls are many, `require` is seldom."""
+    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +126,7 @@ class Grammar:
     """Concept to the named node kinds that have it, separated by spaces. Every named kind stands exactly once."""
     cases: tuple[Case, ...] = ()
     units: tuple[Unit, ...] = ()
-    imports: Mapping[str, Imports] = field(default_factory=dict)
-    """Node kinds, separated by spaces, to what reads imports from such a node."""
+    imports: tuple[Import, ...] = ()
     constructors: frozenset[str] = frozenset()
     """Names that make a method a constructor."""
     class_name_constructs: bool = False

@@ -4,7 +4,7 @@ import ctypes
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from tree_sitter import Language, Parser
 from schemas.ast import CONCEPTS
 from stages.parse import languages
 from stages.parse.certify import certify_grammar
-from stages.parse.grammar import Case, Find, Grammar, Imports, Tests, Unit
+from stages.parse.grammar import Case, Find, Grammar, ReadImports, Tests, Unit
 from stages.parse.tree import Tree
 
 ITSELF = -1
@@ -40,6 +40,7 @@ class UnitPaths:
     name: Find
     owner: Find | None
     parameters: Find
+    parameters_end: Find
     returns: Find
     body: Find
     when: Callable[[Tree, int], bool] | None
@@ -87,11 +88,15 @@ class Loaded:
     """Concept of every kind where no case holds."""
     cases: CaseTables
     units: dict[int, list[UnitPaths]]
-    imports: dict[int, Imports]
+    imports: dict[int, ReadImports]
     wrappers: frozenset[int]
     leading: frozenset[int]
-    is_marked: npt.NDArray[np.bool_]
-    """Kinds that are units or imports."""
+    async_words: frozenset[int]
+    """Anonymous kinds that are words of `asynchronous`."""
+    marks: npt.NDArray[np.uint8]
+    """1 for the kinds that may be units or imports, 0 for others."""
+    mark_cases: CaseTables
+    """Nodes that are marked because of their words."""
     tests: "TestPatterns"
 
 
@@ -133,13 +138,17 @@ def load_grammar(name: str) -> Loaded:
     parser, address = Parser(language), _pointer(entry(), b"tree_sitter.Language")
     certify_grammar(parser, address, name)
     names = Names(grammar.name, language)
-    imports = {kind: read for kinds, read in grammar.imports.items() for kind in names.named_kinds_of(kinds)}
+    imports = {kind: entry for entry in grammar.imports for kind in names.named_kinds_of(entry.kinds)}
     units: dict[int, list[UnitPaths]] = {}
     for unit in grammar.units:
         for kind in names.named_kinds_of(unit.kinds):
             units.setdefault(kind, []).append(_resolve(unit, names))
-    is_marked = np.zeros(len(names.kinds), np.bool_)
-    is_marked[[*units, *imports]] = True
+    marks = np.zeros(len(names.kinds), np.uint8)
+    marks[[*units, *(kind for kind, entry in imports.items() if not entry.words)]] = 1
+    worded = [entry for entry in grammar.imports if entry.words]
+    mark_cases = [
+        Case(kinds=entry.kinds, concept="source", words_of=entry.words_of, words=entry.words) for entry in worded
+    ]
     return Loaded(
         grammar=grammar,
         version=version(grammar.distribution),
@@ -150,10 +159,14 @@ def load_grammar(name: str) -> Loaded:
         concepts=_concepts(grammar, names),
         cases=_case_tables(grammar.cases, names),
         units=units,
-        imports=imports,
+        imports={kind: entry.read for kind, entry in imports.items()},
         wrappers=frozenset(names.kinds_of(grammar.wrappers)),
         leading=frozenset(names.kinds_of(grammar.leading)),
-        is_marked=is_marked,
+        async_words=frozenset(
+            number for number, kind in enumerate(names.kinds) if kind in grammar.asynchronous.split()
+        ),
+        marks=marks,
+        mark_cases=_case_tables(mark_cases, names),
         tests=_patterns(grammar.tests),
     )
 
@@ -217,7 +230,7 @@ def _token_concept(text: str) -> str:
     return "token.keyword" if _WORD.match(text) else "token.operator"
 
 
-def _case_tables(cases: tuple[Case, ...], names: Names) -> CaseTables:
+def _case_tables(cases: Sequence[Case], names: Names) -> CaseTables:
     of_kind: list[list[int]] = [[] for _ in names.kinds]
     shape = (len(cases), len(names.kinds))
     parent, child, through = np.ones(shape, np.bool_), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
@@ -273,6 +286,7 @@ def _resolve(unit: Unit, names: Names) -> UnitPaths:
         name=_finder(unit.name, names),
         owner=_finder(unit.owner, names) if unit.owner else None,
         parameters=_finder(unit.parameters, names),
+        parameters_end=_finder(unit.parameters_end, names),
         returns=_finder(unit.returns, names),
         body=_finder(unit.body, names),
         when=unit.when,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -11,11 +12,11 @@ import pyarrow as pa
 from tree_sitter import Tree as ParsedTree
 
 from schemas.ast import AST, ERROR, GRAMMARS_KEY, MISSING, UNITS
-from stages.parse.concepts import assign_concepts
+from stages.parse.concepts import assign_concepts, find_marked
 from stages.parse.loaded import Loaded, load_grammar
 from stages.parse.subtree import Columns, make_columns, read_tree
 from stages.parse.tree import Tree
-from stages.parse.units import UnitRow, find_units
+from stages.parse.units import RANGES, UnitRow, find_units
 
 _MARGIN = 64
 """Room for hidden missing nodes, which tree-sitter does not count."""
@@ -51,7 +52,7 @@ def parse_source(source: bytes, grammar: str) -> Parsed:
     columns, depth = _read(built, loaded)
     data = np.frombuffer(source, np.uint8)
     concept = assign_concepts(columns, data, loaded)
-    units = find_units(_tree(source, loaded, columns, concept), loaded)
+    units = find_units(_tree(source, loaded, columns, concept), loaded, find_marked(columns, data, loaded))
     is_lossless = bool(_rebuild(columns.start, columns.length, columns.last, data))
     return Parsed(
         loaded=loaded,
@@ -168,13 +169,10 @@ def _list_array(kind: pa.DataType, values: pa.Array, sizes: Sequence[int], trees
 def _units(trees: Sequence[Parsed | None]) -> pa.Array:
     kind = UNITS.field("units").type
     rows = [row for tree in trees if tree is not None for row in tree.units]
-    ranges = ("name_range", "parameters", "returns", "body", "doc")
-    columns: list[list[object]] = [
-        [getattr(row, name) for row in rows]
-        for name in ("kind", "name", "qualified_name", "parent", "node", "start", "end")
-    ]
-    columns += [[getattr(row, part)[side] for row in rows] for part in ranges for side in (0, 1)]
-    columns += [[getattr(row, name) for row in rows] for name in ("module", "names", "is_async", "is_test")]
+    columns: list[list[Any]] = []
+    for position, name in enumerate(UnitRow._fields):
+        values: list[Any] = [row[position] for row in rows]
+        columns += [[value[side] for value in values] for side in (0, 1)] if name in RANGES else [values]
     fields = list(kind.value_type)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
     values = pa.StructArray.from_arrays(arrays, fields=fields)

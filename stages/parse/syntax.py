@@ -42,6 +42,9 @@ def open_rows(config: SyntaxConfig) -> Rows:
     """What runs in the child process: rows of `text` and `language` to rows of trees."""
 
     def rows(batch: pa.RecordBatch, at: At) -> pa.RecordBatch:
+        for language in batch["language"].unique().drop_null().to_pylist():
+            if language in grammar_of():
+                parse_source(b"", grammar_of()[language])  # loads the grammar and what numba has compiled
         out: list[Parsed | str] = []
         for number, (text, language) in enumerate(zip(batch["text"], batch["language"].to_pylist(), strict=True)):
             at(number)

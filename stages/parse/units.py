@@ -2,8 +2,9 @@
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from stages.parse.tree import Tree
 Range: TypeAlias = tuple[int, int] | tuple[None, None]
 _NOWHERE: Range = (None, None)
 
-_COMMENT, _ARGUMENTS = CONCEPT_NUMBER["comment"], CONCEPT_NUMBER["expression.arguments"]
+_COMMENT = CONCEPT_NUMBER["comment"]
+_ARGUMENT, _ARGUMENTS = CONCEPT_NUMBER["expression.argument"], CONCEPT_NUMBER["expression.arguments"]
 
 _FAR_BYTES = 4096
 """A comment that far before a unit does not belong to it."""
@@ -32,9 +34,8 @@ _CONVERSION = re.compile(r"operator\s+[^\W\d][^(]*(?=\()")
 _TEMPLATE_ARGUMENTS = re.compile(r"<[^<>]*>")
 
 
-@dataclass(frozen=True, slots=True)
-class UnitRow:
-    """One unit, in the order of the columns of `schemas.ast.UNITS`."""
+class UnitRow(NamedTuple):
+    """One unit, in the order of the columns of `schemas.ast.UNITS`; a range stands for two of them."""
 
     kind: str
     name: str | None
@@ -52,6 +53,10 @@ class UnitRow:
     names: list[str] | None = None
     is_async: bool = False
     is_test: bool = False
+
+
+RANGES = ("name_range", "parameters", "returns", "body", "doc")
+"""Fields of a `UnitRow` that are ranges."""
 
 
 @dataclass(slots=True)
@@ -77,10 +82,8 @@ class _Walk:
     around: list[_Around] = field(default_factory=list)
 
 
-def find_units(tree: Tree, loaded: Loaded) -> list[UnitRow]:
-    """All units and imports, in the order of their nodes."""
-    kind = np.asarray(tree.kind)
-    marked = np.flatnonzero(loaded.is_marked[np.minimum(kind, len(loaded.kinds) - 1)]).tolist()
+def find_units(tree: Tree, loaded: Loaded, marked: Sequence[int]) -> list[UnitRow]:
+    """All units and imports among the marked nodes, in their order."""
     if not marked:
         return []
     comments = np.flatnonzero(np.asarray(tree.concept) == _COMMENT)
@@ -128,36 +131,40 @@ def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:
         start=tree.start[node],
         end=_end(tree, last),
         name_range=_range(tree, name_node),
-        parameters=_range(tree, parameters),
+        parameters=_range(tree, parameters, paths.parameters_end(tree, node)),
         returns=_range(tree, paths.returns(tree, node)),
-        body=_range(tree, body),
+        body=_NOWHERE if body is None else (tree.start[body], _end(tree, body)),
         doc=_NOWHERE if kind == "lambda" else _documentation(walk, node, body),
-        is_async=loaded.grammar.async_pattern.search(header) is not None,
+        is_async=_is_async(loaded, tree, node, header),
         is_test=_is_test(walk, node, kind, name, header),
     )
     walk.around.append(_Around(tree.last[last], kind, name, qualified or around.qualified, len(walk.rows)))
     walk.rows.append(row)
 
 
-def _range(tree: Tree, node: int | None) -> Range:
-    return _NOWHERE if node is None else (tree.start[node], _end(tree, node))
+def _is_async(loaded: Loaded, tree: Tree, node: int, header: bytes) -> bool:
+    """Whether one of the words stands in the header, or directly in the node behind the name: `func f() async`."""
+    if loaded.grammar.async_pattern.search(header):
+        return True
+    return any(tree.kind[child] in loaded.async_words for child in tree.children(node)) if loaded.async_words else False
+
+
+def _range(tree: Tree, node: int | None, last: int | None = None) -> Range:
+    return _NOWHERE if node is None else (tree.start[node], tree.end(node if last is None else last))
 
 
 def _end(tree: Tree, node: int) -> int:
     """Byte after the node, without the white space and comments behind it that some grammars take in."""
     for _ in range(_TRIMMED_LEVELS):
-        if not (tree.source[max(0, tree.end(node) - 1) : tree.end(node)].isspace() or _ends_in_comment(tree, node)):
+        end, last = tree.end(node), tree.last[node] - 1
+        is_comment = tree.concept[last] == _COMMENT and last != node and tree.end(last) == end
+        if not is_comment and not tree.source[end - 1 : end].isspace():
             break
         children = [child for child in tree.children(node) if tree.concept[child] != _COMMENT and tree.length[child]]
         if not children:
             break
         node = children[-1]
     return tree.end(node)
-
-
-def _ends_in_comment(tree: Tree, node: int) -> bool:
-    last = tree.last[node] - 1
-    return last != node and tree.concept[last] == _COMMENT and tree.end(last) == tree.end(node)
 
 
 def _split_name(text: str, separator: str) -> tuple[str | None, str | None]:
@@ -256,6 +263,8 @@ def _is_test(walk: _Walk, node: int, kind: str, name: str | None, header: bytes)
     if tests.callee is None or kind != "lambda":
         return False
     arguments = node - tree.to_parent[node]
+    if tree.concept[arguments] == _ARGUMENT:
+        arguments -= tree.to_parent[arguments]
     if tree.concept[arguments] != _ARGUMENTS:
         return False
     call = tree.start[arguments - tree.to_parent[arguments]]

@@ -70,7 +70,7 @@ def _add(measured: Measured, sources: list[bytes], trees: list[Parsed]) -> None:
 def _batches(grammar: str, limit_bytes: int) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     total = size = 0
-    for path in sorted(CORPUS.glob(f"{grammar}*.parquet")):
+    for path in sorted(p for p in CORPUS.glob("*.parquet") if p.stem.partition("-")[0] == grammar):
         for text in pq.read_table(path, columns=["content"])["content"]:
             source = text.as_buffer().to_pybytes()
             batch.append(source)

@@ -91,7 +91,7 @@ def compare(language: str) -> Iterator[Compared]:
 
 def _sources(language: str) -> dict[str, bytes]:
     rows: dict[str, bytes] = {}
-    for path in sorted(CORPUS.glob(f"{language}*.parquet")):
+    for path in sorted(p for p in CORPUS.glob("*.parquet") if p.stem.partition("-")[0] == language):
         table = pq.read_table(path, columns=["id", "content"])
         rows |= dict(
             zip(table["id"].to_pylist(), (text.encode() for text in table["content"].to_pylist()), strict=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 _BARE_DECLARATORS = ("parenthesized_declarator", "reference_declarator", "attributed_declarator")
@@ -287,7 +287,7 @@ C = Grammar(
             when=_is_macro_definition,
         ),
     ),
-    imports={"preproc_include": include},
+    imports=(Import(kinds="preproc_include", read=include),),
     wrappers="type_definition declaration field_declaration linkage_specification",
     asynchronous="",
     tests=Tests(name=r"^test_"),

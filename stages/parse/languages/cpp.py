@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.languages.c import (
     CLASS_PLACES,
     CLASS_UNITS,
@@ -314,7 +314,10 @@ CPP = Grammar(
             returns="declarator/:trailing_return_type/:type_descriptor",
         ),
     ),
-    imports={"preproc_include": include, "using_declaration": _using},
+    imports=(
+        Import(kinds="preproc_include", read=include),
+        Import(kinds="using_declaration", read=_using),
+    ),
     class_name_constructs=True,
     asynchronous="",
     separator="::",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 
@@ -159,7 +159,7 @@ CSHARP = Grammar(
         Unit(kinds="lambda_expression", unit="lambda", name=_lambda_name, returns="type"),
         Unit(kinds="anonymous_method_expression", unit="lambda", name=_lambda_name, returns="", body=":block"),
     ),
-    imports={"using_directive": _using},
+    imports=(Import(kinds="using_directive", read=_using),),
     tests=Tests(
         header=r"[\[,]\s*(?:\w+\.)*(?:\w*Fact|\w*Theory|Test|TestCase|TestCaseSource|TestFixture|TestMethod|"
         r"DataTestMethod|TestClass)(?:Attribute)?\s*[\](,]"

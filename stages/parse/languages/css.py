@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported
+from stages.parse.grammar import Case, Grammar, Import, Imported
 from stages.parse.tree import Tree
 
 
@@ -47,7 +47,7 @@ CSS = Grammar(
         "none": "selectors class_name escape_sequence string_content unit",
     },
     cases=(Case(kinds="arguments", parent="pseudo_class_selector pseudo_element_selector", concept="none"),),
-    imports={"import_statement": _import},
+    imports=(Import(kinds="import_statement", read=_import),),
 )
 
 GRAMMARS = (CSS,)

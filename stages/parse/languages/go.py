@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 
@@ -150,7 +150,7 @@ GO = Grammar(
         ),
         Unit(kinds="package_clause", unit="module", name=":package_identifier", parameters="", returns="", body=""),
     ),
-    imports={"import_spec": _import},
+    imports=(Import(kinds="import_spec", read=_import),),
     tests=Tests(name=r"^(?:Test|Benchmark|Fuzz|Example)(?![a-z])", callee=r"[tb]\.Run\("),
 )
 

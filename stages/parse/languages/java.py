@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 
@@ -123,7 +123,10 @@ JAVA = Grammar(
             returns="",
         ),
     ),
-    imports={"import_declaration": _import, "requires_module_directive": _requires},
+    imports=(
+        Import(kinds="import_declaration", read=_import),
+        Import(kinds="requires_module_directive", read=_requires),
+    ),
     asynchronous="",
     tests=Tests(
         name=r"^test[A-Z_]",  # JUnit 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from stages.parse.grammar import Case, Grammar, Imported, Imports, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 
@@ -54,10 +54,8 @@ def _reexport(tree: Tree, node: int) -> Iterator[Imported]:
 
 def _required(tree: Tree, node: int) -> Iterator[Imported]:
     """`const {a, b: c} = require('m')`, `require('m').x`, `import('m')`."""
-    callee, arguments = tree.child(node, "function"), tree.child(node, "arguments")
-    if callee is None or arguments is None or tree.bytes(callee) not in (b"require", b"import"):
-        return
-    argument = next(tree.named(arguments), None)
+    arguments = tree.child(node, "arguments")
+    argument = None if arguments is None else next(tree.named(arguments), None)
     if argument is None or not _is_literal(tree, argument):
         return
     module, declarator = _unquoted(tree, argument), node - tree.to_parent[node]
@@ -178,11 +176,11 @@ VALUE_NAME = (
 )
 """The name of a lambda or class: its own, else of what it is the value of."""
 
-IMPORTS: dict[str, Imports] = {
-    "import_statement": _import,
-    "export_statement": _reexport,
-    "call_expression": _required,
-}
+IMPORTS = (
+    Import(kinds="import_statement", read=_import),
+    Import(kinds="export_statement", read=_reexport),
+    Import(kinds="call_expression", read=_required, words_of="function", words="require import"),
+)
 
 TESTS = Tests(
     callee=r"(?s)(?:QUnit\.|Deno\.)?(?:[fx]?(?:describe|it|test|specify)\b|(?:context|suite)(?=\s*\(\s*[\"'`]))"

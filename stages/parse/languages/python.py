@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 
@@ -114,7 +114,10 @@ PYTHON = Grammar(
         Unit(kinds="class_definition", unit="class", parameters="", returns=""),
         Unit(kinds="lambda", unit="lambda", name="^assignment/left", returns=""),
     ),
-    imports={"import_statement": _import, "import_from_statement future_import_statement": _import_from},
+    imports=(
+        Import(kinds="import_statement", read=_import),
+        Import(kinds="import_from_statement future_import_statement", read=_import_from),
+    ),
     constructors=frozenset({"__init__"}),
     wrappers="decorated_definition",
     docstring=_docstring,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 _IMPORTING = "require require_relative load autoload"
@@ -13,11 +13,8 @@ def _import(tree: Tree, node: int) -> Iterator[Imported]:
     method, arguments = tree.child(node, "method"), tree.child(node, "arguments")
     if tree.child(node, "receiver") is not None or method is None or arguments is None:
         return
-    called = tree.text(method)
-    if called not in _IMPORTING.split():
-        return
     given = list(tree.named(arguments))
-    place = 1 if called == "autoload" else 0
+    place = 1 if tree.bytes(method) == b"autoload" else 0
     if place < len(given) and (module := _literal(tree, given[place])) is not None:
         yield node, module, []
 
@@ -138,7 +135,7 @@ RUBY = Grammar(
         Unit(kinds="module", unit="module", parameters="", returns=""),
         Unit(kinds="singleton_class", unit="scope", name="", parameters="", returns=""),
     ),
-    imports={"call": _import},
+    imports=(Import(kinds="call", read=_import, words_of="method", words=_IMPORTING),),
     constructors=frozenset({"initialize"}),
     wrappers="argument_list call",
     tests=Tests(name=r"^test_|^Test[A-Z_]|[A-Za-z\d]Test$"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
 
 
@@ -178,7 +178,7 @@ SCALA = Grammar(
         Unit(kinds="extension_definition", unit="scope", name="", parameters="", returns=""),
         Unit(kinds="instance_expression", unit="scope", name="", parameters="", returns="", body="", when=_has_members),
     ),
-    imports={"import_declaration": _import},
+    imports=(Import(kinds="import_declaration", read=_import),),
     constructors=frozenset({"this"}),
     tests=Tests(name=r"(?:Spec|Test|Suite)$", header=r"@(?:\w+\.)*Test\b"),
 )

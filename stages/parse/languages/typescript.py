@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Imported, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Unit
 from stages.parse.languages.javascript import (
     CASES,
     CONCEPTS,
@@ -130,7 +130,10 @@ TYPESCRIPT = Grammar(
     concepts=merged(CONCEPTS, _CONCEPTS, {"expression.cast": "type_assertion"}),
     cases=CASES + _CASES,
     units=_UNITS,
-    imports={**IMPORTS, "import_alias": _import_alias},
+    imports=(
+        *IMPORTS,
+        Import(kinds="import_alias", read=_import_alias),
+    ),
     constructors=frozenset({"constructor"}),
     wrappers="export_statement ambient_declaration expression_statement",
     leading="decorator",

@@ -76,7 +76,7 @@ def broken(table: pa.Table, name: str, change: dict[int, int]) -> pa.Table:
         ("node_concept", {1: 250}, "row 0 has concept 250, but only"),
         ("node_start", {1: 5000}, "row 0 has nodes outside its text of"),
         ("node_length", {1: -1}, "row 0 has nodes outside its text of"),
-        ("node_to_parent", {0: 1}, "no"),
+        ("node_to_parent", {0: 1}, "not that of a tree in pre-order"),
         ("node_to_parent", {2: 0}, "not that of a tree in pre-order"),
         ("node_to_parent", {2: 3}, "not that of a tree in pre-order"),
         ("node_to_parent", {5: -1}, "not that of a tree in pre-order"),

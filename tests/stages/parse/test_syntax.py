@@ -61,7 +61,7 @@ def test_every_row_has_a_tree_or_a_status_that_says_why_not(parse):
 
 
 def test_errors_and_missing_tokens_are_counted(parse):
-    out = parse(table(("def f(:\n  ]", "Python"), ("int f( { return 1 }", "C"), ("x = 1", "Python"))).to_pylist()
+    out = parse(table(("def f(:\n  ]", "Python"), ("int f() { return 1 }", "C"), ("x = 1", "Python"))).to_pylist()
     assert out[0]["ast_errors"] > 0
     assert out[1]["ast_missing"] > 0
     assert (out[2]["ast_errors"], out[2]["ast_missing"]) == (0, 0)
