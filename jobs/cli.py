@@ -273,7 +273,18 @@ def show_statistics(**values: Any) -> None:
     edge(syntax_looking.show_statistics)(**values)
 
 
-for _command in (show_tree, show_statistics):
+@ast.command("export")
+@click.argument("corpus", shell_complete=_complete_corpus)
+@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
+@click.option("--all", "everything", is_flag=True, help="Documents that the version has dropped too.")
+def export_mlcpd(**values: Any) -> None:
+    """Write the trees of a version as MLCPD's Parquet files. Run it again to go on where it was stopped."""
+    from jobs import mlcpd
+
+    edge(mlcpd.export_mlcpd)(**values)
+
+
+for _command in (show_tree, show_statistics, export_mlcpd):
     _command.params += [_site_option(), _store_option(), _json_option()]
 
 

@@ -105,6 +105,7 @@ STATUSES = {
     "timeout": "the parser took more than max_seconds",
     "memory": "the parser took more than max_memory_bytes",
     "crash": "the parser ended abnormally",
+    "unreadable": "the published row holds no tree that can be read",
 }
 """Why a document has a tree, or none."""
 
@@ -139,6 +140,7 @@ AST = columns(
     pa.field("ast_missing", pa.int32()),
     pa.field("ast_depth", pa.int32()),
     pa.field("ast_lossless", pa.bool_()),
+    _list("ast_unexpected", pa.int32(), "dictionary"),
     _list("node_kind", pa.uint16(), "dictionary"),
     _list("node_concept", pa.uint8(), "split"),
     _list("node_to_parent", pa.int32(), "split"),
@@ -154,6 +156,8 @@ grammar, grammar_version: which grammar made it, and the release of its package.
 ast_nodes: nodes, anonymous ones too. ast_errors, ast_missing: ERROR and MISSING nodes among them.
 ast_depth: nodes on the longest way from the root to a leaf.
 ast_lossless: leaves and the gaps between them, put together, are the bytes of the text.
+ast_unexpected: for each ERROR node without children, in order, the code point at which the lexer gave up: -1 where it is
+no UTF-8, -2 where the parser and not the lexer gave up.
 node_kind: number of the node's kind in the grammar; `ERROR_KIND` for ERROR. node_concept: position in `CONCEPTS`.
 node_to_parent: how many nodes back the parent stands: node i has the parent i - node_to_parent[i]; 0 for the root.
 node_start, node_length: bytes of the text's UTF-8 that the node covers.

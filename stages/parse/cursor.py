@@ -4,11 +4,12 @@ from tree_sitter import Tree as ParsedTree
 
 from schemas.ast import ERROR, EXTRA, MISSING, NAMED
 
+CURSOR_COLUMNS = ("kind", "to_parent", "start", "length", "field", "flags", "last")
 Row = tuple[int, int, int, int, int, int, int]
 
 
 def cursor_rows(tree: ParsedTree) -> list[Row]:
-    """(kind, to_parent, start, length, field, flags, last) of every node in pre-order.
+    """`CURSOR_COLUMNS` of every node in pre-order.
 
     Missing nodes that the grammar hides are not there: the cursor does not show them.
     """

@@ -35,9 +35,17 @@ class Parsed:
     units: list[UnitRow]
 
     @property
+    def unexpected(self) -> npt.NDArray[np.int32]:
+        """The characters of the ERROR nodes without children."""
+        columns = self.columns
+        is_childless = columns.last == np.arange(1, len(columns.last) + 1)
+        found: npt.NDArray[np.int32] = columns.unexpected[is_childless & (columns.flags & ERROR > 0)]
+        return found
+
+    @property
     def tree(self) -> Tree:
         """The tree for code that walks it."""
-        return _tree(self.source, self.loaded, self.columns, self.concept)
+        return _tree(self.source, self.loaded, self.columns, self.concept, self.unexpected)
 
 
 def parse_source(source: bytes, grammar: str) -> Parsed:
@@ -52,7 +60,8 @@ def parse_source(source: bytes, grammar: str) -> Parsed:
     columns, depth = _read(built, loaded)
     data = np.frombuffer(source, np.uint8)
     concept = assign_concepts(columns, data, loaded)
-    units = find_units(_tree(source, loaded, columns, concept), loaded, find_marked(columns, data, loaded))
+    tree = _tree(source, loaded, columns, concept, columns.unexpected[:0])
+    units = find_units(tree, loaded, find_marked(columns, data, loaded))
     is_lossless = bool(_rebuild(columns.start, columns.length, columns.last, data))
     return Parsed(
         loaded=loaded,
@@ -75,7 +84,13 @@ def _read(built: ParsedTree, loaded: Loaded) -> tuple[Columns, int]:
         capacity *= 2
 
 
-def _tree(source: bytes, loaded: Loaded, columns: Columns, concept: npt.NDArray[np.uint8]) -> Tree:
+def _tree(
+    source: bytes,
+    loaded: Loaded,
+    columns: Columns,
+    concept: npt.NDArray[np.uint8],
+    unexpected: npt.NDArray[np.int32],
+) -> Tree:
     return Tree(
         source=source,
         kinds=loaded.kinds,
@@ -88,6 +103,7 @@ def _tree(source: bytes, loaded: Loaded, columns: Columns, concept: npt.NDArray[
         field=columns.field.data,
         flags=columns.flags.data,
         last=columns.last.data,
+        unexpected=unexpected.data,
     )
 
 
@@ -128,6 +144,7 @@ def parsed_batch(rows: Sequence[Parsed | str]) -> pa.RecordBatch:
         _scalars(trees, pa.int32(), lambda t: int(np.count_nonzero(t.columns.flags & MISSING))),
         _scalars(trees, pa.int32(), lambda t: t.depth),
         _scalars(trees, pa.bool_(), lambda t: t.is_lossless),
+        _lists(trees, "ast_unexpected", lambda t: t.unexpected),
         _lists(trees, "node_kind", lambda t: t.columns.kind),
         _lists(trees, "node_concept", lambda t: t.concept),
         _lists(trees, "node_to_parent", lambda t: t.columns.to_parent),
@@ -155,9 +172,10 @@ def _scalars(trees: Sequence[Parsed | None], kind: pa.DataType, of: Callable[[Pa
 
 def _lists(trees: Sequence[Parsed | None], name: str, of: Callable[[Parsed], npt.NDArray[np.generic]]) -> pa.Array:
     field = AST.field(name)
-    parts = [of(tree) for tree in trees if tree is not None]
-    values = pa.array(np.concatenate(parts) if parts else [], field.type.value_type)
-    return _list_array(field.type, values, [0 if tree is None else len(tree.concept) for tree in trees], trees)
+    parts = [None if tree is None else of(tree) for tree in trees]
+    there = [part for part in parts if part is not None]
+    values = pa.array(np.concatenate(there) if there else [], field.type.value_type)
+    return _list_array(field.type, values, [0 if part is None else len(part) for part in parts], trees)
 
 
 def _list_array(kind: pa.DataType, values: pa.Array, sizes: Sequence[int], trees: Sequence[Parsed | None]) -> pa.Array:

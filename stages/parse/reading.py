@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _CONCEPTS = tuple(CONCEPTS)
 _COLUMNS = ("kind", "concept", "to_parent", "start", "length", "field", "flags")
-_ESCAPES = {0: "'\\0'", 9: "'\\t'", 10: "'\\n'", 13: "'\\r'"}
+_ESCAPES = {-1: "INVALID", 0: "'\\0'", 9: "'\\t'", 10: "'\\n'", 13: "'\\r'"}
+_BY_PARSER = -2
+"""In `ast_unexpected`: the parser and not the lexer gave up."""
 _ROOT = -1
 """Stands for the field of the node at which an S-expression begins."""
 
@@ -76,7 +78,14 @@ def tree_of(table: pa.Table, row: int, grammars: Mapping[str, Names] | None = No
     arrays = {name: table[f"node_{name}"][row].values.to_numpy() for name in _COLUMNS}
     last = _check(arrays, names, len(source), f"row {row}")
     views = {name: memoryview(array) for name, array in arrays.items()}
-    return Tree(source=source, kinds=names.kinds, fields=names.fields, last=last.data, **views)
+    views |= {"last": last.data, "unexpected": table["ast_unexpected"][row].values.to_numpy().data}
+    tree = Tree(source=source, kinds=names.kinds, fields=names.fields, **views)
+    given, childless = len(tree.unexpected), len(_childless_errors(tree))
+    if given != childless:
+        raise ValueError(
+            f"row {row} has {given} entries of ast_unexpected for {childless} ERROR nodes without children"
+        )
+    return tree
 
 
 def _check(arrays: Mapping[str, npt.NDArray[Any]], names: Names, size: int, place: str) -> npt.NDArray[np.int32]:
@@ -129,13 +138,9 @@ _find_ends = numba.njit(cache=True)(_find_last)
 
 
 def s_expression(tree: Tree, node: int = 0) -> str:
-    """What tree-sitter prints for a node: the named nodes with their fields, and what is missing or unexpected.
-
-    Two details of broken sources are not in the columns. tree-sitter names the character at which its lexer gave up,
-    which is seldom (`#`, `\\`, an open quote) a later one than the first of the node that stands here. And an ERROR
-    inside an ERROR that holds hidden tokens alone is `(ERROR)` there, `(UNEXPECTED ...)` here.
-    """
+    """What tree-sitter prints for a node: the named nodes with their fields, and what is missing or unexpected."""
     flags, field, last = tree.flags, tree.field, tree.last
+    unexpected = dict(zip(_childless_errors(tree), tree.unexpected, strict=True)) if len(tree.unexpected) else {}
     out: list[str] = []
     open_nodes: list[tuple[int, str, int]] = []  # where it ends, what closes it, the field that its children inherit
     for at in range(node, last[node]):
@@ -148,7 +153,7 @@ def s_expression(tree: Tree, node: int = 0) -> str:
         if is_shown:
             if held_by != _ROOT:
                 out.append(f" {tree.fields[held_by]}: " if held_by else " ")
-            out.append(_opening(tree, at, has_children=has_children))
+            out.append(_opening(tree, at, unexpected.get(at, _BY_PARSER)))
         elif held_by == _ROOT:
             out.append(f"({tree.type(at)}" if has_children else f'("{tree.type(at)}")')
         if has_children:
@@ -159,25 +164,20 @@ def s_expression(tree: Tree, node: int = 0) -> str:
     return "".join(out)
 
 
-def _opening(tree: Tree, node: int, *, has_children: bool) -> str:
+def _childless_errors(tree: Tree) -> list[int]:
+    errors = np.flatnonzero(np.asarray(tree.flags) & ERROR)
+    found: list[int] = errors[np.asarray(tree.last)[errors] == errors + 1].tolist()
+    return found
+
+
+def _opening(tree: Tree, node: int, unexpected: int) -> str:
     bits, name = tree.flags[node], tree.type(node)
-    is_leaf = bits & ERROR and node and not has_children and tree.length[node]
-    if is_leaf and tree.flags[node - tree.to_parent[node]] & ERROR:  # what the lexer skips always stands in an ERROR
-        return f"(UNEXPECTED {_unexpected(tree, node)}"
+    if unexpected != _BY_PARSER:
+        shown = f"'{chr(unexpected)}'" if 32 <= unexpected < 127 else str(unexpected)
+        return f"(UNEXPECTED {_ESCAPES.get(unexpected, shown)}"
     if bits & MISSING:
         return f"(MISSING {name}" if bits & NAMED else f'(MISSING "{name}"'
     return f"({name}"
-
-
-def _unexpected(tree: Tree, node: int) -> str:
-    start = tree.start[node]
-    for size in range(1, 5):
-        try:
-            code = ord(tree.source[start : start + size].decode())
-        except UnicodeDecodeError:
-            continue
-        return _ESCAPES.get(code) or (f"'{chr(code)}'" if 32 <= code < 127 else str(code))
-    return "INVALID"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

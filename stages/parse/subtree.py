@@ -13,13 +13,13 @@ import numpy.typing as npt
 from tree_sitter import Tree as ParsedTree
 
 from schemas.ast import ERROR_KIND
-from stages.parse.memory import load_i64, load_u8, load_u16, load_u32
+from stages.parse.memory import load_i32, load_i64, load_u8, load_u16, load_u32
 
 # TSLanguage
 _FIELD_COUNT, _MAX_ALIASES, _TABLES = 32, 36, 40
 _FIELD_SLICES, _FIELD_ENTRIES, _METADATA, _PUBLIC, _ALIASES = (_TABLES + 8 * i for i in (6, 7, 8, 9, 11))
 # SubtreeHeapData
-_PADDING, _SIZE, _CHILD_COUNT, _SYMBOL, _BITS, _PRODUCTION = 4, 16, 36, 40, 44, 66
+_PADDING, _SIZE, _CHILD_COUNT, _SYMBOL, _BITS, _LOOKAHEAD, _PRODUCTION = 4, 16, 36, 40, 44, 48, 66
 
 # a frame of the walk: a node whose children are being visited
 _FRAME = 10
@@ -37,6 +37,8 @@ class Columns(NamedTuple):
     flags: npt.NDArray[np.uint8]
     last: npt.NDArray[np.int32]
     """Index after the node's last descendant; not stored."""
+    unexpected: npt.NDArray[np.int32]
+    """What `ast_unexpected` holds, at the nodes that it is about."""
 
 
 def make_columns(capacity: int) -> Columns:
@@ -49,6 +51,7 @@ def make_columns(capacity: int) -> Columns:
         field=np.empty(capacity, np.uint8),
         flags=np.empty(capacity, np.uint8),
         last=np.empty(capacity, np.int32),
+        unexpected=np.full(capacity, -2, np.int32),
     )
 
 
@@ -169,6 +172,8 @@ def _walk_tree(slot: int, language: int, out: Columns) -> tuple[int, int]:  # no
             out.to_parent[own] = own - parent if own else 0
             out.start[own], out.length[own], out.field[own] = position, node.size, field
             out.flags[own] = named | is_error << 1 | node.missing << 2 | node.extra << 3 | (1 - visible) << 4
+            if is_error and node.children == 0 and node.size:
+                out.unexpected[own] = load_i32(subtree + _LOOKAHEAD)
             nodes += 1
             out.last[own] = nodes
             depth = max(depth, level + 1)

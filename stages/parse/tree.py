@@ -25,6 +25,8 @@ class Tree:
     flags: Sequence[int]
     last: Sequence[int]
     """Index after each node's last descendant."""
+    unexpected: Sequence[int]
+    """As in `schemas.ast.AST`: one entry per ERROR node without children."""
     _numbers: dict[str, int] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

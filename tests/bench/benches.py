@@ -1,9 +1,12 @@
 """The benches: what each runs, and the figures with their bars."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ from statistics import median
 
 from pipeline.execute import THREAD_VARIABLES
 from tests.bench.material import CORPUS, ROOT
-from tests.bench.peers import DUPLICATES, TOKENIZE, Peer, is_installed, time_peer, why_skipped
+from tests.bench.peers import DUPLICATES, PARSE, TOKENIZE, Peer, is_installed, time_peer, why_skipped
 from tests.bench.program import Timing
 from tests.bench.report import Figure
 from tests.bench.usage import Usage, measure
@@ -176,6 +179,36 @@ def _corpus_bench(bench: Bench, name: str, target: float | None, peers: tuple[Pe
     yield from bench.peers(name, peers)
 
 
+def bench_syntax(bench: Bench) -> Iterator[Figure]:
+    """Texts in memory to trees, units and the proof that nothing is lost, against parsing alone."""
+    if not CORPUS.is_dir():
+        bench.skipped.append("syntax: no code corpus beside the repository")
+        return
+    command = [sys.executable, "-m", "tests.bench.syntax", *(["--limit-mb", "1"] if bench.sizes.quick else [])]
+    runs: list[Counter[str]] = []
+    for _ in range(bench.repeat):
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | THREAD_VARIABLES, capture_output=True, check=True)
+        languages = json.loads(done.stdout)
+        total: Counter[str] = Counter()
+        for language in languages:
+            total.update({name: value for name, value in language.items() if name != "grammar"})
+        runs.append(total)
+    what = f"{runs[0]['bytes'] / MB:.0f} MB, {runs[0]['files']:.0f} files, {runs[0]['nodes'] / MB:.0f} M nodes"
+    ratios = [run["full_cpu_s"] / run["parse_cpu_s"] for run in runs]
+    yield figure("syntax", "CPU against parsing alone", "x", ratios, target=2.4, note=what)
+    for language in languages:
+        ratio = language["full_cpu_s"] / language["parse_cpu_s"]
+        yield figure("syntax", f"the same, {language['grammar']}, last run", "x", [ratio])
+    rates = [run["bytes"] / MB / run["full_cpu_s"] for run in runs]
+    yield figure("syntax", "throughput", "MB/CPU-s", rates, better="more")
+    sizes = [run["stored_bytes"] / run["bytes"] for run in runs]
+    yield figure("syntax", "Parquet against source", "x", sizes, target=0.6, note="zstd level 1, units included")
+    lossless = [100 * run["lossless"] / run["files"] for run in runs]
+    yield figure("syntax", "files rebuilt", "%", lossless, target=100, better="more")
+    yield figure("syntax", "peak memory", "MB", [run["peak_bytes"] / MB for run in runs])
+    yield from bench.peers("syntax", PARSE)
+
+
 def bench_tiny(bench: Bench) -> Iterator[Figure]:
     """The recipe `tiny` from the command line into an empty store."""
     runs = [_tiny(bench) for _ in range(bench.repeat)]
@@ -210,5 +243,6 @@ BENCHES: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
     "ingest": bench_ingest,
     "tokens": bench_tokens,
     "duplicates": bench_duplicates,
+    "syntax": bench_syntax,
     "tiny": bench_tiny,
 }

@@ -14,7 +14,15 @@ from tests.bench.material import CORPUS, ROOT
 from tests.bench.report import Figure
 
 PEERS = ROOT.parent / "shared" / "peers"
-_MEASURED_MB = {"gigatoken": 400.0, "tiktoken": 20.0, "datatrove": 5.0, "daft": 400.0, "sha256-set": 400.0}
+_MEASURED_MB = {
+    "gigatoken": 400.0,
+    "tiktoken": 20.0,
+    "datatrove": 5.0,
+    "daft": 400.0,
+    "sha256-set": 400.0,
+    "recursive-json": 5.0,
+    "tree-sitter": 20.0,
+}
 """As much of the corpus as a peer does in seconds."""
 
 
@@ -32,6 +40,10 @@ TOKENIZE = (
     Peer(operator="tokenize", name="datatrove", what="Parquet to token shards"),
     Peer(operator="tokenize", name="gigatoken", what="raw encoding, texts in memory"),
     Peer(operator="tokenize", name="tiktoken", what="raw encoding, texts in memory"),
+)
+PARSE = (
+    Peer(operator="parse", name="recursive-json", what="parsing, recursive walk, json.dumps: how MLCPD converts"),
+    Peer(operator="parse", name="tree-sitter", what="parsing alone: the limit"),
 )
 DUPLICATES = (
     Peer(operator="exact_dedup", name="daft", what="distinct, texts in memory"),
@@ -52,7 +64,8 @@ def why_skipped() -> str | None:
 
 def is_installed(peer: Peer) -> bool:
     """Whether the peer's environment is there."""
-    folder = "tokenize" if peer.name in ("gigatoken", "tiktoken") else peer.name
+    shared = {"gigatoken": "tokenize", "tiktoken": "tokenize", "recursive-json": "parse", "tree-sitter": "parse"}
+    folder = shared.get(peer.name, peer.name)
     return peer.name == "sha256-set" or (Path(os.environ["PEER_VENVS"]) / folder / "bin" / "python").is_file()
 
 

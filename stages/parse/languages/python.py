@@ -95,6 +95,7 @@ PYTHON = Grammar(
         "line_continuation keyword_separator positional_separator",
     },
     cases=(
+        Case(kinds="argument_list", parent="class_definition", concept="type.clause"),
         Case(
             kinds="identifier list_splat_pattern dictionary_splat_pattern tuple_pattern",
             parent="parameters lambda_parameters",
@@ -102,9 +103,9 @@ PYTHON = Grammar(
         ),
         Case(kinds="type_parameter", parent="generic_type", concept="type.arguments"),
         Case(kinds="type", parent_concept="declaration.type_parameters", concept="declaration.type_parameter"),
-        # what is written with operators inside an annotation is a type all the way down
+        # inside an annotation names and what is written with operators are types all the way down
         Case(
-            kinds="binary_operator attribute subscript list tuple",
+            kinds="identifier binary_operator attribute subscript list tuple",
             parent_concept="type.reference",
             concept="type.reference",
         ),

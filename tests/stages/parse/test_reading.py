@@ -18,11 +18,11 @@ from tree_sitter import Tree as ParsedTree
 
 from pipeline.annotate import extend
 from pipeline.parquet import parquet_bytes, read_parquet
-from schemas.ast import AST, GRAMMARS_KEY
+from schemas.ast import AST, ERROR, GRAMMARS_KEY
 from stages.parse.loaded import Names, load_grammar
 from stages.parse.parse import grammar_metadata, parse_source, parsed_batch
 from stages.parse.reading import Node, grammar_names, s_expression, to_networkx, tree_of
-from stages.parse.subtree import Columns, make_columns, read_tree
+from stages.parse.subtree import make_columns, read_tree
 from stages.parse.tree import Tree
 
 SOURCE = 'import os\n\n\nclass A:\n    """Ä."""\n\n    async def f(self, x=1):\n        return [x, "é"]\n'
@@ -49,7 +49,7 @@ def test_a_tree_is_the_one_that_was_parsed(source):
     tree, parsed = tree_of(table, 2, grammar_names(table.schema)), parse_source(source.encode(), "python").tree
     for name in ("source", "kinds", "fields"):
         assert getattr(tree, name) == getattr(parsed, name)
-    for name in ("kind", "concept", "to_parent", "start", "length", "field", "flags", "last"):
+    for name in ("kind", "concept", "to_parent", "start", "length", "field", "flags", "last", "unexpected"):
         assert list(getattr(tree, name)) == list(getattr(parsed, name)), name
     assert s_expression(tree) == str(load_grammar("python").parser.parse(source.encode()).root_node)
 
@@ -102,11 +102,6 @@ def test_what_is_missing_is_named():
             tree_of(changed, row)
 
 
-def plain(expression: str) -> str:
-    """An S-expression without what is not in the columns: the characters of UNEXPECTED, and whether it is one."""
-    return re.sub(r"\(UNEXPECTED (?:'\\?.'|\d+|INVALID)", "(ERROR", expression, flags=re.DOTALL)
-
-
 def both(source: bytes, module: str) -> tuple[Tree, ParsedTree]:
     """A tree as columns, and as tree-sitter holds it; of any grammar that is installed, without concepts."""
     entry = importlib.import_module(module).language
@@ -115,9 +110,11 @@ def both(source: bytes, module: str) -> tuple[Tree, ParsedTree]:
     built, names = Parser(language).parse(source), Names(module, language)
     columns = make_columns(2 * built.root_node.descendant_count + 64)
     nodes, _ = read_tree(built, pointer(entry(), b"tree_sitter.Language"), columns)
-    views = {name: array[:nodes].data for name, array in zip(Columns._fields, columns, strict=True)}
-    concept = np.zeros(nodes, np.uint8).data
-    return Tree(source=source, kinds=names.kinds, fields=names.fields, concept=concept, **views), built
+    views = {name: array[:nodes].data for name, array in columns._asdict().items()}
+    is_childless = (columns.flags[:nodes] & ERROR != 0) & (columns.last[:nodes] == np.arange(1, nodes + 1))
+    views["unexpected"] = columns.unexpected[:nodes][is_childless].data
+    views["concept"] = np.zeros(nodes, np.uint8).data
+    return Tree(source=source, kinds=names.kinds, fields=names.fields, **views), built
 
 
 @pytest.mark.parametrize(
@@ -126,7 +123,7 @@ def both(source: bytes, module: str) -> tuple[Tree, ParsedTree]:
 @given(source=st.one_of(st.text(_ALPHABET, max_size=60), st.binary(max_size=40)))
 def test_s_expressions_are_those_of_tree_sitter(module, source):
     tree, built = both(source if isinstance(source, bytes) else source.encode(), module)
-    assert plain(s_expression(tree)) == plain(str(built.root_node))
+    assert s_expression(tree) == str(built.root_node)
 
 
 @pytest.mark.parametrize(

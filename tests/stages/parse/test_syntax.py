@@ -46,7 +46,7 @@ def table(*rows: tuple[str | None, str | None]) -> pa.Table:
 
 def test_syntax_keeps_the_laws_of_a_stage_and_its_golden_output():
     out = check_stage(SYNTAX, table(*ROWS))
-    assert digest(out) == "7dc034c883e82d6d9e165c99562660b947644ddf91f5418b6980ad9ff2a44c2d"
+    assert digest(out) == "244cd5539a22a1cafd964d62bc2954a2a6d2775ad2cfafb2ada85c00ca35bc3c"
 
 
 def test_every_row_has_a_tree_or_a_status_that_says_why_not(parse):
@@ -138,7 +138,7 @@ def test_any_bytes_are_read_as_the_cursor_shows_them_and_rebuilt(name: str, sour
     expected = cursor_rows(load_grammar(name).parser.parse(source))
     assert len(parsed.concept) - hidden.sum() == len(expected)
     if not hidden.any():
-        assert list(zip(*(column.tolist() for column in parsed.columns), strict=True)) == expected
+        assert list(zip(*(column.tolist() for column in parsed.columns[:7]), strict=True)) == expected
 
 
 @pytest.mark.parametrize(
