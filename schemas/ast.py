@@ -156,8 +156,8 @@ grammar, grammar_version: which grammar made it, and the release of its package.
 ast_nodes: nodes, anonymous ones too. ast_errors, ast_missing: ERROR and MISSING nodes among them.
 ast_depth: nodes on the longest way from the root to a leaf.
 ast_lossless: leaves and the gaps between them, put together, are the bytes of the text.
-ast_unexpected: for each ERROR node without children, in order, the code point at which the lexer gave up: -1 where it is
-no UTF-8, -2 where the parser and not the lexer gave up.
+ast_unexpected: for each ERROR node without children, in order, the code point at which the lexer gave up: -1 where it
+is no UTF-8, -2 where the parser and not the lexer gave up.
 node_kind: number of the node's kind in the grammar; `ERROR_KIND` for ERROR. node_concept: position in `CONCEPTS`.
 node_to_parent: how many nodes back the parent stands: node i has the parent i - node_to_parent[i]; 0 for the root.
 node_start, node_length: bytes of the text's UTF-8 that the node covers.
@@ -189,7 +189,8 @@ UNITS = columns(pa.field("units", pa.list_(pa.field("element", _UNIT, nullable=F
 """The units of each document in the order of the text; null where there is no tree.
 
 kind: one of `UNIT_KINDS`. name: as written; null for what has none. qualified_name: names of the enclosing named units
-and the own one, joined by `.`; null also beyond 4,096 characters. parent: position in `units` of the unit around it; null at the top.
+and the own one, joined by `.`; null also beyond 4,096 characters.
+parent: position in `units` of the unit around it; null at the top.
 node: its node in the tree. start, end: bytes of the text's UTF-8, end exclusive, as for all parts below.
 name, parameters, returns, body: where these parts stand; null where the unit has none. doc: its docstring or the
 comment directly before it.

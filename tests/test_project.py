@@ -68,7 +68,7 @@ def test_the_core_needs_no_torch() -> None:
 
 
 def test_optional_engines_are_extras() -> None:
-    assert set(EXTRAS) == {"gpu", "train", "llm", "cluster", "dev"}
+    assert set(EXTRAS) == {"gpu", "train", "llm", "cluster", "graph", "dev"}
     assert [Requirement(text).name for text in EXTRAS["train"]] == ["torch"]
     assert [Requirement(text).name for text in EXTRAS["llm"]] == ["vllm"]
     assert [Requirement(text).name for text in EXTRAS["gpu"]] == ["faiss-gpu-cu12"]
