@@ -30,7 +30,8 @@ from pipeline.errors import IsolatedError
 
 Reason = Literal["timeout", "memory", "crash"]
 At = Callable[[int], None]
-"""Says which row of the batch is next. What is done before the first is not limited: loading models, compiling."""
+"""Says which row of the batch is next, and with the number of rows that all are done. What is done before the first row
+(loading, compiling) and after the last (putting the answer together) is not limited."""
 Rows = Callable[[pa.RecordBatch, At], pa.RecordBatch]
 """What runs in the child: one row out per row in, in order, each a function of that row alone."""
 
@@ -128,7 +129,7 @@ class _Child:
         self._usage = psutil.Process(self._process.pid)
         self._limits = limits
         _send(self._in, start)
-        if self._receive(None) is None:
+        if self._receive() is None:
             said = self._said()
             self.kill()
             raise IsolatedError(f"the isolated process did not start:\n{said}")
@@ -141,11 +142,11 @@ class _Child:
             _send(self._in, _to_ipc(batch))
         except BrokenPipeError:
             return _Ended(0, self._why())
-        answer = self._receive(self._limits.max_seconds)
+        answer = self._receive(batch.num_rows)
         if answer is None:
-            return _Ended(max(0, self._at()), self._why())
+            return _Ended(self._blamed(batch), self._why())
         if isinstance(answer, str):
-            return _Ended(max(0, self._at()), "timeout")
+            return _Ended(self._blamed(batch), "timeout")
         with pa.ipc.open_stream(answer) as reader:
             return reader.read_next_batch()
 
@@ -160,9 +161,9 @@ class _Child:
                 continue
         self._row.close()
 
-    def _receive(self, max_seconds: float | None) -> bytes | Literal["timeout"] | None:
-        """The next answer; None if the process has ended."""
-        if max_seconds is not None and not self._await(max_seconds):
+    def _receive(self, rows: int = 0) -> bytes | Literal["timeout"] | None:
+        """The next answer, which is about so many rows; None if the process has ended."""
+        if rows and not self._await(rows):
             return "timeout"
         header = self._out.read(_HEADER)
         if len(header) < _HEADER:
@@ -173,14 +174,17 @@ class _Child:
         answer = self._out.read(size)
         return answer if len(answer) == size else None
 
-    def _await(self, max_seconds: float) -> bool:
+    def _await(self, rows: int) -> bool:
         """Whether an answer (or the end of the process) came before a row took longer than its limit."""
+        max_seconds = self._limits.max_seconds
         row, began_cpu_s, began_s = _NOT_BEGUN - 1, 0.0, 0.0
         while not select.select([self._out], [], [], _LOOK_S)[0]:
             cpu_s, now_s, at = self._look(), time.monotonic(), self._at()
             if at != row:
                 row, began_cpu_s, began_s, self._peak_bytes = at, cpu_s, now_s, self._base_bytes
-            elif now_s - began_s > _WALL_FACTOR * max_seconds or (row >= 0 and cpu_s - began_cpu_s > max_seconds):
+                continue
+            is_over = 0 <= row < rows and cpu_s - began_cpu_s > max_seconds
+            if is_over or now_s - began_s > _WALL_FACTOR * max_seconds:
                 return False
         return True
 
@@ -192,6 +196,9 @@ class _Child:
         except psutil.NoSuchProcess:
             return 0.0
         return times.user + times.system
+
+    def _blamed(self, batch: pa.RecordBatch) -> int:
+        return min(max(0, self._at()), int(batch.num_rows) - 1)
 
     def _at(self) -> int:
         return int.from_bytes(self._row[:], "little", signed=True)

@@ -49,6 +49,7 @@ def open_rows(config: SyntaxConfig) -> Rows:
         for number, (text, language) in enumerate(zip(batch["text"], batch["language"].to_pylist(), strict=True)):
             at(number)
             out.append(_parse(text, language, config))
+        at(batch.num_rows)
         return parsed_batch(out)
 
     return rows

@@ -92,17 +92,24 @@ def find_units(tree: Tree, loaded: Loaded, marked: Sequence[int]) -> list[UnitRo
     for node in marked:
         while walk.around[-1].last <= node:
             walk.around.pop()
-        read = loaded.imports.get(tree.kind[node])
-        if read is not None:
-            for place, module, names in read(tree, node):
-                start, parent = tree.start[place], walk.around[-1].unit
-                row = UnitRow("import", None, None, parent, place, start, tree.end(place), module=module, names=names)
-                walk.rows.append(row)
-        for paths in loaded.units.get(tree.kind[node], ()):
-            if paths.when is None or paths.when(tree, node):
-                _enter(walk, node, paths)
-                break
+        try:
+            _visit(walk, node)
+        except RecursionError:  # what a table reads by recursion is nested beyond any program; the tree is whole
+            continue
     return walk.rows
+
+
+def _visit(walk: _Walk, node: int) -> None:
+    tree, loaded = walk.tree, walk.loaded
+    read = loaded.imports.get(tree.kind[node])
+    for place, module, names in () if read is None else list(read(tree, node)):
+        start, parent = tree.start[place], walk.around[-1].unit
+        row = UnitRow("import", None, None, parent, place, start, tree.end(place), module=module, names=names)
+        walk.rows.append(row)
+    for paths in loaded.units.get(tree.kind[node], ()):
+        if paths.when is None or paths.when(tree, node):
+            _enter(walk, node, paths)
+            break
 
 
 def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:

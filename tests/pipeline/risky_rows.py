@@ -19,6 +19,7 @@ def open_rows(suffix: str) -> Rows:
         for number, word in enumerate(words):
             at(number)
             _DEEDS.get(word, bool)()
+        at(len(words))
         return pa.record_batch({"word": [word + suffix for word in words], "pid": [os.getpid()] * len(words)})
 
     return rows
