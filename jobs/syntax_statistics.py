@@ -87,7 +87,7 @@ def _tally(config: StatisticsConfig, place: Place, table: pa.Table) -> pa.Table:
                 "is_named": pc.not_equal(pc.bit_wise_and(flags, pa.scalar(NAMED, pa.uint8())), 0),
             }
         ),
-        languages=pa.table({"number": np.arange(len(languages), dtype=np.uint16), "name": languages}),
+        languages=pa.table({"number": np.arange(len(languages), dtype=np.uint32), "name": languages}),
         kinds=_kinds(table.schema, grammars),
         concepts=pa.table({"number": np.arange(len(CONCEPTS), dtype=np.uint8), "name": list(CONCEPTS)}),
     )
@@ -118,10 +118,10 @@ def _documents(table: pa.Table) -> pa.Table:
     return pa.table({"language": table["language"], "status": table["ast_status"], **numbers})
 
 
-def _numbered(names: "pa.ChunkedArray[Any]") -> "tuple[pa.Array[Any], np.ndarray[Any, np.dtype[np.uint16]]]":
+def _numbered(names: "pa.ChunkedArray[Any]") -> "tuple[pa.Array[Any], np.ndarray[Any, np.dtype[np.uint32]]]":
     """Distinct names, null too, and the number of each row's."""
     encoded = pc.dictionary_encode(names.combine_chunks(), null_encoding="encode")
-    return encoded.dictionary, encoded.indices.to_numpy().astype(np.uint16)
+    return encoded.dictionary, encoded.indices.to_numpy().astype(np.uint32)
 
 
 def _kinds(schema: pa.Schema, grammars: "pa.Array[Any]") -> pa.Table:

@@ -1,9 +1,11 @@
 """Trees and units on a terminal: one line per node with its concept in colour."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +34,8 @@ _STYLES = {
 """Style by the first part of a concept's name."""
 
 _LEAF_CHARS = 60
+_INDENTED = 60
+"""Levels that are indented; deeper ones are numbered."""
 
 
 def print_tree(console: Console, tree: Tree, *, anonymous: bool, depth: int | None) -> None:
@@ -71,7 +75,7 @@ class _Position:
 def _line(tree: Tree, node: int, level: int, position: _Position) -> Text:
     concept = _CONCEPTS[tree.concept[node]]
     style = _STYLES.get(concept.partition(".")[0], "")
-    line = Text("  " * level)
+    line = Text("  " * min(level, _INDENTED) + (f"({level}) " if level > _INDENTED else ""))
     if tree.field[node]:
         line.append(f"{tree.fields[tree.field[node]]}: ", style="bright_black")
     named = tree.flags[node] & NAMED
@@ -120,15 +124,16 @@ def _cell(value: str | None) -> Text:
 def described_units(tree: Tree, units: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The units with their parts as text, and the lines on which they stand."""
 
+    breaks = np.flatnonzero(np.frombuffer(tree.source, np.uint8) == ord("\n")).tolist()
+
     def text(unit: Mapping[str, Any], part: str) -> str | None:
         start = unit[f"{part}_start"]
         return None if start is None else tree.source[start : unit[f"{part}_end"]].decode("utf-8", "replace")
 
     def lines(unit: Mapping[str, Any]) -> str:
         start, end = unit["start"], max(unit["start"], unit["end"] - 1)
-        first = tree.source.count(b"\n", 0, start) + 1
-        more = tree.source.count(b"\n", start, end)
-        return f"{first}-{first + more}" if more else str(first)
+        first, last = (bisect_left(breaks, byte) + 1 for byte in (start, end))
+        return f"{first}-{last}" if last > first else str(first)
 
     return [
         {

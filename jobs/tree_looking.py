@@ -40,6 +40,10 @@ def show_tree(
     as_json: bool,
 ) -> None:
     """`gristmill ast show`."""
+    if sexp and (as_json or units_only or anonymous or depth is not None):
+        raise click.UsageError("--sexp prints the whole tree in its own form; give it without other forms")
+    if corpus is not None and language is not None:
+        raise click.UsageError("--language is for a FILE; a document of a version has its language")
     row = _parse_file(Path(target), language) if corpus is None else _stored_row(corpus, target, site, store)
     status = row["ast_status"][0].as_py()
     if status != "parsed":

@@ -85,6 +85,11 @@ class Isolated:
             if not isinstance(out, _Ended):
                 yield out
                 return
+            if out.row == batch.num_rows - first > 1:  # all rows were done, the answer was too much
+                middle = first + out.row // 2
+                yield from self(batch.slice(first, middle - first))
+                first = middle
+                continue
             if out.row:
                 yield from self(batch.slice(first, out.row))
             # A crash may be the fault of what ran before: the row is tried again alone.
@@ -99,12 +104,19 @@ class Isolated:
             self._child = None
 
     def _attempt(self, batch: pa.RecordBatch) -> pa.RecordBatch | _Ended:
+        is_fresh = self._child is None
         if self._child is None:
             self._child = _Child(self._start, self._limits)
         out = self._child.run(batch)
-        if isinstance(out, _Ended):
-            self.close()
-        return out
+        if not isinstance(out, _Ended):
+            return out
+        said = self._child.said()
+        self.close()
+        if out.row >= 0:
+            return _Ended(min(out.row, batch.num_rows if batch.num_rows > 1 else 0), out.reason)
+        if is_fresh:
+            raise IsolatedError(f"the isolated process ended before its first row ({out.reason}):\n{said}")
+        return self._attempt(batch)
 
 
 class _Child:
@@ -130,7 +142,7 @@ class _Child:
         self._limits = limits
         _send(self._in, start)
         if self._receive() is None:
-            said = self._said()
+            said = self.said()
             self.kill()
             raise IsolatedError(f"the isolated process did not start:\n{said}")
         self._base_bytes = self._peak_bytes = self._usage.memory_info().rss
@@ -141,12 +153,12 @@ class _Child:
         try:
             _send(self._in, _to_ipc(batch))
         except BrokenPipeError:
-            return _Ended(0, self._why())
+            return _Ended(_NOT_BEGUN, self._why())
         answer = self._receive(batch.num_rows)
         if answer is None:
-            return _Ended(self._blamed(batch), self._why())
+            return _Ended(self._at(), self._why())
         if isinstance(answer, str):
-            return _Ended(self._blamed(batch), "timeout")
+            return _Ended(self._at(), "timeout")
         with pa.ipc.open_stream(answer) as reader:
             return reader.read_next_batch()
 
@@ -181,6 +193,8 @@ class _Child:
         while not select.select([self._out], [], [], _LOOK_S)[0]:
             cpu_s, now_s, at = self._look(), time.monotonic(), self._at()
             if at != row:
+                if row < 0:
+                    self._base_bytes = self._usage_bytes()
                 row, began_cpu_s, began_s, self._peak_bytes = at, cpu_s, now_s, self._base_bytes
                 continue
             is_over = 0 <= row < rows and cpu_s - began_cpu_s > max_seconds
@@ -191,14 +205,14 @@ class _Child:
     def _look(self) -> float:
         """CPU seconds of the process; notes how much memory it holds."""
         try:
-            self._peak_bytes = max(self._peak_bytes, self._usage.memory_info().rss)
+            self._peak_bytes = max(self._peak_bytes, self._usage_bytes())
             times = self._usage.cpu_times()
         except psutil.NoSuchProcess:
             return 0.0
         return times.user + times.system
 
-    def _blamed(self, batch: pa.RecordBatch) -> int:
-        return min(max(0, self._at()), int(batch.num_rows) - 1)
+    def _usage_bytes(self) -> int:
+        return int(self._usage.memory_info().rss)
 
     def _at(self) -> int:
         return int.from_bytes(self._row[:], "little", signed=True)
@@ -207,7 +221,8 @@ class _Child:
         held_much = self._peak_bytes - self._base_bytes > self._limits.max_memory_bytes / 4
         return "memory" if self._process.wait() == _OUT_OF_MEMORY or held_much else "crash"
 
-    def _said(self) -> str:
+    def said(self) -> str:
+        """The end of what the process has printed."""
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
         return self._errors.read().decode(errors="replace")
 
@@ -230,6 +245,7 @@ def main(row_file: str) -> None:
     """The child: open the function, then one batch after the other until its owner is gone."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not fall among the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who ends this process
     if sys.platform == "linux":  # a child that hangs must not outlive its owner
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     name, config, limits = pickle.loads(_request(requests))  # noqa: S301 - from our own parent process
@@ -237,15 +253,18 @@ def main(row_file: str) -> None:
         row = mmap.mmap(file.fileno(), _HEADER)
     module, _, function = name.partition(":")
     rows: Rows = getattr(importlib.import_module(module), function)(config)
-    _limit(limits)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _send(answers, b"")
 
     def at(number: int) -> None:
+        if row[:] == _NOT_BEGUN.to_bytes(_HEADER, "little", signed=True):
+            _limit(psutil.Process().memory_info().data + limits.max_memory_bytes)
         row[:] = number.to_bytes(_HEADER, "little", signed=True)
 
     while request := _request(requests):
         with pa.ipc.open_stream(request) as reader:
             batch = reader.read_next_batch()
+        _limit(resource.RLIM_INFINITY)
         try:
             out = _to_ipc(rows(batch, at))
         except MemoryError:
@@ -263,12 +282,10 @@ def _request(pipe: IO[bytes]) -> bytes:
     return pipe.read(int.from_bytes(header, "little", signed=True)) if len(header) == _HEADER else b""
 
 
-def _limit(limits: Limits) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # elsewhere the limit on data is not enforced
-        held = psutil.Process().memory_info().data
-        bound = held + limits.max_memory_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+def _limit(data_bytes: int) -> None:
+    """Bound the data of this process; elsewhere than on Linux the bound is not enforced."""
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

@@ -118,9 +118,6 @@ GRAMMARS_KEY = b"gristmill:grammars"
 ERROR_KIND = 65_535
 """`kind` of an ERROR node, in every grammar."""
 
-MAX_SOURCE_BYTES = (1 << 31) - 1
-"""Offsets are 32-bit."""
-
 
 def _stored(name: str, kind: pa.DataType, encoding: str, *, nullable: bool = True) -> pa.Field:
     """A field with the encoding that suits it in Parquet (`pipeline.parquet`)."""
@@ -194,6 +191,7 @@ parent: position in `units` of the unit around it; null at the top.
 node: its node in the tree. start, end: bytes of the text's UTF-8, end exclusive, as for all parts below.
 name, parameters, returns, body: where these parts stand; null where the unit has none. doc: its docstring or the
 comment directly before it.
-module, names: of an import, the module path and the imported names as written, `*` for all; null for other units.
+module, names: of an import, the module path and the imported names as written, `*` for all; null for other units, and
+for imports of more than 65,536 characters or hundreds of levels.
 is_async: declared to run asynchronously. is_test: a test by the conventions of its language.
 """

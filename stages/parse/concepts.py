@@ -7,6 +7,9 @@ import numpy.typing as npt
 from stages.parse.loaded import ITSELF, CaseTables, Loaded
 from stages.parse.subtree import Columns
 
+_LOOKED_AT = 4096
+"""Children, and children of children, that are looked through for one that a case needs."""
+
 
 def assign_concepts(columns: Columns, source: npt.NDArray[np.uint8], loaded: Loaded) -> npt.NDArray[np.uint8]:
     """Concept number (uint8) of every node of the columns."""
@@ -24,7 +27,9 @@ def find_marked(columns: Columns, source: npt.NDArray[np.uint8], loaded: Loaded)
 
 def _has_child(columns: Columns, node: int, wanted: npt.NDArray[np.bool_], through: npt.NDArray[np.bool_]) -> bool:
     child = node + 1
-    while child < columns.last[node]:
+    for _ in range(_LOOKED_AT):
+        if child >= columns.last[node]:
+            break
         kind = min(columns.kind[child], len(wanted) - 1)
         if wanted[kind]:
             return True

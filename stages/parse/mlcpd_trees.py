@@ -17,7 +17,7 @@ import pyarrow as pa
 from schemas.ast import AST, ERROR, ERROR_KIND, EXTRA, GRAMMARS_KEY, HIDDEN, MISSING, NAMED, STATUSES, UNITS
 from stages.parse.concepts import assign_concepts
 from stages.parse.loaded import CONCEPT_NUMBER, Loaded, grammar_of, load_grammar
-from stages.parse.parse import Parsed, parsed_batch
+from stages.parse.parse import Parsed, is_rebuilt, parsed_batch
 from stages.parse.subtree import Columns, make_columns
 
 _ROWS_AT_ONCE = 256
@@ -57,11 +57,14 @@ def _row(language: str | None, code: pa.Scalar, schema: pa.Scalar, kinds: "dict[
     if not schema.is_valid:
         return "unreadable"
     own = kinds.setdefault(grammar, _Kinds(load_grammar(grammar)))
+    before = dict(own.added)
     try:
         return _read(orjson.loads(schema.as_py()), code.as_py().encode(), own)
     except _UnreadableError as error:
+        own.added.clear()
+        own.added.update(before)
         return str(error)
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, UnicodeDecodeError):
         return "unreadable"
 
 
@@ -127,7 +130,13 @@ def _read(document: Any, source: bytes, kinds: _Kinds) -> Parsed:
     concept = assign_concepts(columns, data, loaded)
     concept[(columns.kind >= len(loaded.kinds) - 1) & (columns.kind != ERROR_KIND)] = CONCEPT_NUMBER["none"]
     return Parsed(
-        loaded=loaded, source=source, columns=columns, concept=concept, depth=depth, is_lossless=True, units=[]
+        loaded=loaded,
+        source=source,
+        columns=columns,
+        concept=concept,
+        depth=depth,
+        is_lossless=is_rebuilt(columns, data),
+        units=[],
     )
 
 

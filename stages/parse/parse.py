@@ -62,14 +62,13 @@ def parse_source(source: bytes, grammar: str) -> Parsed:
     concept = assign_concepts(columns, data, loaded)
     tree = _tree(source, loaded, columns, concept, columns.unexpected[:0])
     units = find_units(tree, loaded, find_marked(columns, data, loaded))
-    is_lossless = bool(_rebuild(columns.start, columns.length, columns.last, data))
     return Parsed(
         loaded=loaded,
         source=source,
         columns=columns,
         concept=concept,
         depth=depth,
-        is_lossless=is_lossless,
+        is_lossless=is_rebuilt(columns, data),
         units=units,
     )
 
@@ -105,6 +104,11 @@ def _tree(
         last=columns.last.data,
         unexpected=unexpected.data,
     )
+
+
+def is_rebuilt(columns: Columns, source: npt.NDArray[np.uint8]) -> bool:
+    """Whether the leaves stand in order, apart and inside the text, so that with the gaps they give its bytes back."""
+    return bool(_rebuild(columns.start, columns.length, columns.last, source))
 
 
 def _rebuild_source(

@@ -23,6 +23,7 @@ _FAR_BYTES = 4096
 _CALLEE_BYTES = 200
 _HEADER_BYTES = 4096
 """As much of the source before a name is searched for decorators and modifiers."""
+_IMPORTED_CHARS = 65_536
 _TRIMMED_LEVELS = 64
 """Bodies within bodies that may all end with the same white space."""
 _QUALIFIED_CHARS = 4096
@@ -92,20 +93,32 @@ def find_units(tree: Tree, loaded: Loaded, marked: Sequence[int]) -> list[UnitRo
     for node in marked:
         while walk.around[-1].last <= node:
             walk.around.pop()
-        try:
-            _visit(walk, node)
-        except RecursionError:  # what a table reads by recursion is nested beyond any program; the tree is whole
-            continue
+        for place, module, names in _imports(tree, loaded, node):
+            start, parent = tree.start[place], walk.around[-1].unit
+            row = UnitRow("import", None, None, parent, place, start, tree.end(place), module=module, names=names)
+            walk.rows.append(row)
+        _visit(walk, node)
     return walk.rows
+
+
+def _imports(tree: Tree, loaded: Loaded, node: int) -> list[tuple[int, str | None, list[str] | None]]:
+    """The imports of a node; one without module and names for what no program writes: nested or long beyond measure."""
+    read = loaded.imports.get(tree.kind[node])
+    if read is None:
+        return []
+    found: list[tuple[int, str | None, list[str] | None]] = []
+    try:
+        for place, module, names in read(tree, node):
+            if len(module) + sum(map(len, names)) > _IMPORTED_CHARS:
+                return [(node, None, None)]
+            found.append((place, module, names))
+    except RecursionError:
+        return [(node, None, None)]
+    return found
 
 
 def _visit(walk: _Walk, node: int) -> None:
     tree, loaded = walk.tree, walk.loaded
-    read = loaded.imports.get(tree.kind[node])
-    for place, module, names in () if read is None else list(read(tree, node)):
-        start, parent = tree.start[place], walk.around[-1].unit
-        row = UnitRow("import", None, None, parent, place, start, tree.end(place), module=module, names=names)
-        walk.rows.append(row)
     for paths in loaded.units.get(tree.kind[node], ()):
         if paths.when is None or paths.when(tree, node):
             _enter(walk, node, paths)
@@ -115,6 +128,8 @@ def _visit(walk: _Walk, node: int) -> None:
 def _enter(walk: _Walk, node: int, paths: UnitPaths) -> None:
     tree, loaded, around = walk.tree, walk.loaded, walk.around[-1]
     name_node = paths.name(tree, node)
+    if name_node is not None and tree.length[name_node] > _QUALIFIED_CHARS:
+        name_node = None
     separator = "" if paths.unit == "module" else loaded.grammar.separator
     name, owner = _split_name(tree.text(name_node), separator) if name_node is not None else (None, None)
     if paths.owner is not None and (owner_node := paths.owner(tree, node)) is not None:
@@ -255,10 +270,9 @@ def _is_adjacent(source: bytes, start: int, end: int, following: int) -> bool:
     gap = source[end:following]
     if gap.strip() or max(gap.count(b"\n"), gap.count(b"\r")) > 1:
         return False
-    line = max(
-        source.rfind(b"\n", max(0, start - _FAR_BYTES), start), source.rfind(b"\r", max(0, start - _FAR_BYTES), start)
-    )
-    return not source[line + 1 : start].strip()
+    far = max(0, start - _FAR_BYTES)
+    line = max(source.rfind(b"\n", far, start), source.rfind(b"\r", far, start))
+    return (line >= 0 or far == 0) and not source[max(line + 1, far) : start].strip()
 
 
 def _is_test(walk: _Walk, node: int, kind: str, name: str | None, header: bytes) -> bool:

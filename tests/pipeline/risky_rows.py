@@ -16,6 +16,8 @@ def open_rows(suffix: str) -> Rows:
 
     def rows(batch: pa.RecordBatch, at: At) -> pa.RecordBatch:
         words = batch["word"].to_pylist()
+        if "die-early" in words:
+            os._exit(3)
         for number, word in enumerate(words):
             at(number)
             _DEEDS.get(word, bool)()

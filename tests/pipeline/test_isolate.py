@@ -73,6 +73,12 @@ def test_a_function_that_cannot_be_opened_is_an_error_that_says_why() -> None:
     isolated.close()
 
 
+def test_what_fails_before_the_first_row_is_nobodys_fault(isolated: Isolated) -> None:
+    assert run(isolated, "a") == ["a!"]
+    with pytest.raises(IsolatedError, match="before its first row"):
+        run(isolated, "a", "die-early", "b")
+
+
 def test_a_large_batch_goes_through_the_pipes(isolated: Isolated) -> None:
     words = ["x" * 1_000_000] * 20
     assert run(isolated, *words) == [word + "!" for word in words]

@@ -50,6 +50,10 @@ def _function(tree: Tree, node: int) -> int | None:
     return chain[-1] if chain else None
 
 
+_LEVELS = 64
+"""Blocks within blocks that are climbed to what they belong to."""
+
+
 def _is_function(tree: Tree, node: int) -> bool:
     """Whether a definition, or a declaration outside of functions, is that of a function."""
     if _function(tree, node) is None:
@@ -57,8 +61,9 @@ def _is_function(tree: Tree, node: int) -> bool:
     around = tree.parent(node)
     if tree.type(node) == "function_definition" or around is None or tree.type(around) not in _BODIES:
         return True
-    while around is not None and tree.type(around) in _BODIES:
-        around = tree.parent(around)
+    for _ in range(_LEVELS):
+        if around is not None and tree.type(around) in _BODIES:
+            around = tree.parent(around)
     # `MACRO namespace a { ... }` and `class MACRO A { ... }` are definitions of functions to the parser
     return around is not None and tree.type(around) == "function_definition" and _function(tree, around) is None
 

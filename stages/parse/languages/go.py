@@ -1,9 +1,13 @@
 """Go."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
 from stages.parse.tree import Tree
+
+_VALUES = 256
+"""Values of one declaration among which a lambda is looked for."""
 
 
 def _import(tree: Tree, node: int) -> Iterator[Imported]:
@@ -40,12 +44,14 @@ def _value_name(tree: Tree, node: int) -> int | None:
         return _written_name(tree, tree.child(holder, "key"))
     if tree.type(values) != "expression_list":
         return None
-    position = list(tree.named(values)).index(node)
+    position = next((at for at, value in enumerate(islice(tree.named(values), _VALUES)) if value == node), None)
+    if position is None:
+        return None
     if tree.type(holder) == "var_spec":
-        names = list(tree.in_field(holder, "name"))
+        names = list(islice(tree.in_field(holder, "name"), _VALUES))
     elif tree.type(holder) in ("short_var_declaration", "assignment_statement"):
         left = tree.child(holder, "left")
-        names = [] if left is None else list(tree.named(left))
+        names = [] if left is None else list(islice(tree.named(left), _VALUES))
     else:
         return None
     return _written_name(tree, names[position]) if position < len(names) else None

@@ -46,8 +46,10 @@ def _lambda_name(tree: Tree, node: int) -> int | None:
     """The variable or member that a closure is directly the value of."""
     parent = node - tree.to_parent[node]
     if tree.type(parent) == "property_declaration":
-        patterns = [child for child in tree.of_type(parent, "pattern") if child < node]
-        return tree.child(patterns[-1], "bound_identifier") if patterns else None
+        before = node - 1
+        while before > parent and tree.type(before) != "pattern":
+            before -= 1 if before - tree.to_parent[before] == parent else tree.to_parent[before]
+        return tree.child(before, "bound_identifier") if before > parent else None
     if tree.type(parent) != "assignment":
         return None
     target = tree.child(parent, "target")
