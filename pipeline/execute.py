@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.dataset import Task
 from pipeline.errors import GristmillError, SiteError
+from pipeline.isolate import die_with_parent
 from pipeline.site_file import Site
 from pipeline.storage import open_storage
 from pipeline.store import Store
@@ -107,8 +108,12 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(message=message, details=details, is_final=final, is_site=isinstance(error, SiteError))
 
 
-def use_code(folders: Sequence[str]) -> None:
-    """Make the modules of users' recipe folders importable in this process."""
+def enter_worker(folders: Sequence[str]) -> None:
+    """Make this process one of the run's: it ends with its node, and can import from users' recipe folders.
+
+    Ray's workers look for a node that is gone for up to a minute before they end.
+    """
+    die_with_parent()
     for folder in folders:
         if folder not in sys.path:
             sys.path.append(folder)

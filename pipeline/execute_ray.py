@@ -10,14 +10,14 @@ from ray import cloudpickle
 
 from pipeline.cluster import NodeWatch, node_died
 from pipeline.dataset import Task
-from pipeline.execute import Failure, Outcome, attempt, failure_of, outcome_of, use_code, worker_store
+from pipeline.execute import Failure, Outcome, attempt, enter_worker, failure_of, outcome_of, worker_store
 from pipeline.site_file import Site
 from schemas.manifest import Record
 
 
 @ray.remote  # type: ignore[untyped-decorator] # ray has no types
 def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | list[Record]:
-    use_code(code)
+    enter_worker(code)
     task: Task = cloudpickle.loads(payload)
     return attempt(task, worker_store(site))
 

@@ -16,7 +16,7 @@ import ray.data
 from ray import cloudpickle
 
 from pipeline.annotate import ChainCall, extend
-from pipeline.execute import Failure, failure_of, use_code, worker_store
+from pipeline.execute import Failure, enter_worker, failure_of, worker_store
 from pipeline.site_file import Site
 from pipeline.stage import Configured, open_stages
 from schemas.manifest import Record
@@ -42,7 +42,7 @@ class Stream:
 @ray.remote(num_cpus=0, max_retries=0)  # type: ignore[untyped-decorator] # ray has no types
 def stream_chain(calls: Sequence[bytes], stream: Stream) -> Iterator[tuple[str, Result]]:
     """Run pickled chains that share their stages; yields (key of the output, failure or records) as shards end."""
-    use_code(stream.code)
+    enter_worker(stream.code)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.op_resource_reservation_enabled = False
@@ -105,7 +105,7 @@ class _Attempts:
 
 
 def _load(batch: pa.Table, site: Site, code: tuple[str, ...]) -> pa.Table:
-    use_code(code)
+    enter_worker(code)
     try:
         call: ChainCall = cloudpickle.loads(batch["call"][0].as_py())
         table, failure = call.load(worker_store(site)), None
@@ -115,7 +115,7 @@ def _load(batch: pa.Table, site: Site, code: tuple[str, ...]) -> pa.Table:
 
 
 def _save(batch: pa.Table, site: Site, code: tuple[str, ...]) -> pa.Table:
-    use_code(code)
+    enter_worker(code)
     result: Result | None = cloudpickle.loads(batch["failure"][0].as_py())
     if result is None:
         call: ChainCall = cloudpickle.loads(batch["call"][0].as_py())
@@ -130,7 +130,7 @@ class _Stages:
     """Stages opened once per process, applied to one shard after the other."""
 
     def __init__(self, payload: bytes, code: tuple[str, ...], attempts: Any) -> None:
-        use_code(code)
+        enter_worker(code)
         self._payload, self._attempts = payload, attempts
         self._configured: list[Configured[Any]] = cloudpickle.loads(payload)
 

@@ -227,6 +227,12 @@ class _Child:
         return self._errors.read().decode(errors="replace")
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the one that started it ends, also while it hangs; on Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _send(pipe: IO[bytes], data: Any) -> None:
     view = memoryview(data)
     pipe.write(len(view).to_bytes(_HEADER, "little", signed=True))
@@ -246,8 +252,7 @@ def main(row_file: str) -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not fall among the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who ends this process
-    if sys.platform == "linux":  # a child that hangs must not outlive its owner
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     name, config, limits = pickle.loads(_request(requests))  # noqa: S301 - from our own parent process
     with open(row_file, "r+b") as file:  # noqa: PTH123
         row = mmap.mmap(file.fileno(), _HEADER)

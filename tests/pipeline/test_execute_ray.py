@@ -7,7 +7,7 @@ import pytest
 from pipeline.annotate import annotate
 from pipeline.dataset import Dataset
 from pipeline.errors import ShardsFailedError
-from pipeline.execute import use_code
+from pipeline.execute import enter_worker
 from pipeline.stage import Configured
 from tests.machine import ROOT, Ran, given, made_of, plan_of, run, site_of
 from tests.pipeline.chains import Trouble, actor_chain, numbers, task_chain
@@ -104,7 +104,7 @@ def test_ray_does_not_fuse_tasks_into_actors(tmp_path: Path, ray_cpus: int) -> N
     stream = Stream(site=site, cpus=2, gpus=0.0, memory_bytes=10**9, code=CODE)
 
     def statistics() -> str:
-        use_code(CODE)
+        enter_worker(CODE)
         return str(dataset_of(calls, stream).materialize().stats())
 
     lines = str(ray.get(ray.remote(num_cpus=0)(statistics).remote())).splitlines()

@@ -109,8 +109,10 @@ def reached(point: str, store: Path) -> bool:
 
 
 def records(store: Path) -> dict[str, tuple[int, int]]:
-    """(inode, time) of every commit record and shard that is not a spill."""
-    files = [*store.glob("records/*/[!.]*"), *store.glob("shards/*/[!.]*")]
+    """(inode, time) of every commit record that is not a spill's, and of the shard that it commits."""
+    committed = list(store.glob("records/*/[!.]*.json"))
+    shards = (store / "shards" / file.parent.name for file in committed)
+    files = [*committed, *(s for f, folder in zip(committed, shards, strict=True) for s in folder.glob(f"{f.stem}*"))]
     stats = {str(file): file.stat() for file in files if "-map-" not in file.parent.name.replace("slow-map-", "")}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
@@ -130,7 +132,7 @@ def check_end(victim: str, point: str, ended: Ended) -> None:
 
 def check_gone(family: list[psutil.Process]) -> None:
     """Nothing of the run stays behind."""
-    deadline = time.monotonic() + 75  # a worker of Ray looks for its node for up to a minute
+    deadline = time.monotonic() + 20
     while left := [process for process in family if is_alive(process)]:
         if time.monotonic() > deadline or all(process.name().startswith(AGENTS) for process in left):
             break
