@@ -36,6 +36,11 @@ def step(manifest: Manifest, role: str) -> StepEntry:
     return next(entry for entry in manifest.steps if entry.role == role)
 
 
+def named_step(manifest: Manifest, name: str) -> StepEntry | None:
+    """The step of a name, if the version has one."""
+    return next((entry for entry in manifest.steps if entry.name == name), None)
+
+
 def find(store: Store, manifest: Manifest, document: str, limit: int) -> list[Found]:
     """Documents by id, name or glob of names, in corpus order. Raises NotFoundError if there is none.
 

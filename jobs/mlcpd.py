@@ -28,6 +28,7 @@ from pipeline.errors import NotFoundError, PublishError, SiteError
 from pipeline.store import Shard, Store
 from schemas.ast import AST, UNITS
 from schemas.manifest import Manifest, StepEntry
+from stages.parse import syntax
 from stages.parse.mlcpd import MLCPD, MlcpdConfig, mlcpd_batches, mlcpd_language
 
 MARKER = "gristmill-export.json"
@@ -146,14 +147,16 @@ class _Source:
     @classmethod
     def of(cls, store: Store, manifest: Manifest, config: ExportConfig) -> "_Source":
         sidecars = {entry.name: entry for entry in manifest.steps if entry.role == "sidecar"}
-        for name in ("syntax", *(() if config.everything else ("placement",))):
+        for name in (syntax.STAGE.name, *(() if config.everything else ("placement",))):
             if name not in sidecars:
                 raise NotFoundError(
                     f"{manifest.name}@{manifest.version} has no step {name!r}; it has {', '.join(sidecars) or 'none'}. "
                     "Publish it with a recipe that parses its documents"
                 )
         placement = None if config.everything else sidecars["placement"]
-        return cls(store=store, documents=step(manifest, "documents"), syntax=sidecars["syntax"], placement=placement)
+        return cls(
+            store=store, documents=step(manifest, "documents"), syntax=sidecars[syntax.STAGE.name], placement=placement
+        )
 
     @property
     def shards(self) -> int:
@@ -271,9 +274,9 @@ def _claim(folder: Path, manifest: Manifest, config: ExportConfig) -> None:
             raise PublishError(f"{folder} holds another export ({marker} says which); choose an empty folder")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise PublishError(f"{folder} is not empty and holds no export of gristmill; choose an empty folder")
     hidden = marker.with_name(f".{MARKER}.partial")
+    if any(path != hidden for path in folder.iterdir()):  # an export may have been killed before it had its marker
+        raise PublishError(f"{folder} is not empty and holds no export of gristmill; choose an empty folder")
     hidden.write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
     hidden.rename(marker)
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.card import human_bytes
+from jobs.inspection import named_step
 from jobs.looking import existing_storage, print_json, standard_output
 from jobs.syntax_statistics import NAME
 from jobs.terminal import printable
@@ -191,7 +192,7 @@ def show_statistics(*, corpus: str, site: Path | None, store: str | None, as_jso
     opened = Store(existing_storage(site, store))
     manifest = catalog.load(opened.storage, corpus)
     reference = f"{manifest.name}@{manifest.version}"
-    entry = next((entry for entry in manifest.steps if entry.name == NAME), None)
+    entry = named_step(manifest, NAME)
     if entry is None:
         raise NotFoundError(
             f"{reference} has no step {NAME!r}; gristmill run trees makes a version that has it; so does a recipe of "

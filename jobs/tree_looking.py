@@ -22,9 +22,6 @@ from stages.parse import syntax
 from stages.parse.loaded import grammar_of
 from stages.parse.reading import s_expression, tree_of
 
-STEP = "syntax"
-"""Name of the step of a recipe that holds trees."""
-
 
 def show_tree(
     *,
@@ -106,7 +103,7 @@ def _stored_row(corpus: str, document: str, site: Path | None, store: str | None
     """The same of a document of a published version, from one row group of each of its shards."""
     storage = existing_storage(site, store)
     manifest = catalog.load(storage, corpus)
-    trees = next((entry for entry in manifest.steps if entry.name == STEP), None)
+    trees = inspection.named_step(manifest, syntax.STAGE.name)
     if trees is None:
         raise NotFoundError(f"{manifest.name}@{manifest.version} holds no trees; build one with: gristmill run trees")
     matches = inspection.find(Store(storage), manifest, document, 2)

@@ -4,7 +4,6 @@ The child is a fresh interpreter that lives as long as its owner; batches go in 
 writes the number of the row at work into shared memory, so that its owner knows whom to blame.
 """
 
-import atexit
 import ctypes
 import importlib
 import mmap
@@ -18,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,6 @@ class Isolated:
         self._start = pickle.dumps((function, config, limits))
         self._limits = limits
         self._child: _Child | None = None
-        atexit.register(self.close)
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | Reason]:
         """Output for all rows in order, in pieces; a reason stands for exactly one row that could not be done."""
@@ -107,6 +106,7 @@ class Isolated:
         is_fresh = self._child is None
         if self._child is None:
             self._child = _Child(self._start, self._limits)
+            weakref.finalize(self, self._child.kill)  # also at the end of the interpreter
         out = self._child.run(batch)
         if not isinstance(out, _Ended):
             return out
@@ -163,7 +163,9 @@ class _Child:
             return reader.read_next_batch()
 
     def kill(self) -> None:
-        """End the process and wait for it."""
+        """End the process and wait for it, if that was not done before."""
+        if self._row.closed:
+            return
         self._process.kill()
         self._process.wait()
         for file in (self._in, self._out, self._errors, self._row_file):

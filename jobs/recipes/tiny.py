@@ -16,6 +16,16 @@ from stages.tokenization import encode
 from stages.tokenization.vocabulary import load_vocabulary
 
 
+def rules(max_line_chars: int) -> tuple[Predicate, ...]:
+    """What every document of a corpus of text must be."""
+    return (
+        Predicate(name="readable", sql="problem IS NULL"),
+        Predicate(name="unique", sql="duplicate_of IS NULL"),
+        Predicate(name="not-empty", sql="COALESCE(chars, 1) > 0"),
+        Predicate(name="short-lines", sql=f"COALESCE(max_line_chars, 0) <= {max_line_chars}"),
+    )
+
+
 def tiny(
     source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
     name: str = "tiny",
@@ -38,16 +48,9 @@ def tiny(
     documents = ingest(*parse_sources(source), stages=chain())
     marks = annotate("marks", documents, stages=[configured(lines.STAGE, lines.LinesConfig())])
     duplicates = deduplicate_exact(documents)
-    rules = SelectConfig(
-        predicates=(
-            Predicate(name="readable", sql="problem IS NULL"),
-            Predicate(name="unique", sql="duplicate_of IS NULL"),
-            Predicate(name="not-empty", sql="COALESCE(chars, 1) > 0"),
-            Predicate(name="short-lines", sql=f"COALESCE(max_line_chars, 0) <= {max_line_chars}"),
-        )
-    )
     sidecars = (documents, marks, duplicates)
-    decisions = annotate("select", *sidecars, stages=[select_stage(rules, [s.schema for s in sidecars])])
+    select = select_stage(SelectConfig(predicates=rules(max_line_chars)), [s.schema for s in sidecars])
+    decisions = annotate("select", *sidecars, stages=[select])
     tokens = annotate(
         "tokens", documents, stages=[configured(encode.STAGE, encode.EncodeConfig(vocabulary=vocabulary))]
     )

@@ -5,6 +5,7 @@ from typing import Literal
 from jobs.deduplicate import deduplicate_exact
 from jobs.packing import PackConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
+from jobs.recipes.tiny import rules
 from jobs.sources import parse_sources
 from jobs.syntax_statistics import syntax_statistics
 from pipeline.annotate import annotate
@@ -41,19 +42,13 @@ def trees(
     """
     documents = ingest(*parse_sources(source), stages=chain())
     marks = annotate("marks", documents, stages=[configured(lines.STAGE, lines.LinesConfig())])
-    parsed = annotate("syntax", documents, stages=[configured(syntax.STAGE, syntax.SyntaxConfig())])
+    parsed = annotate(syntax.STAGE.name, documents, stages=[configured(syntax.STAGE, syntax.SyntaxConfig())])
     duplicates = deduplicate_exact(documents)
-    rules = [
-        Predicate(name="readable", sql="problem IS NULL"),
-        Predicate(name="unique", sql="duplicate_of IS NULL"),
-        Predicate(name="not-empty", sql="COALESCE(chars, 1) > 0"),
-        Predicate(name="short-lines", sql=f"COALESCE(max_line_chars, 0) <= {max_line_chars}"),
-        Predicate(name="parsed", sql="ast_status = 'parsed'"),
-    ]
+    predicates = [*rules(max_line_chars), Predicate(name="parsed", sql="ast_status = 'parsed'")]
     if max_errors >= 0:
-        rules.append(Predicate(name="few-errors", sql=f"COALESCE(ast_errors + ast_missing, 0) <= {max_errors}"))
+        predicates.append(Predicate(name="few-errors", sql=f"COALESCE(ast_errors + ast_missing, 0) <= {max_errors}"))
     sidecars = (documents, marks, parsed, duplicates)
-    select = select_stage(SelectConfig(predicates=tuple(rules)), [s.schema for s in sidecars])
+    select = select_stage(SelectConfig(predicates=tuple(predicates)), [s.schema for s in sidecars])
     decisions = annotate("select", *sidecars, stages=[select])
     encoding = configured(encode.STAGE, encode.EncodeConfig(vocabulary=vocabulary))
     tokens = annotate("tokens", documents, stages=[encoding])

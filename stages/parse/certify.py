@@ -5,9 +5,11 @@ from importlib.metadata import version
 
 from tree_sitter import Parser
 
+from schemas.ast import HIDDEN
 from stages.parse.cursor import CURSOR_COLUMNS, cursor_rows
 from stages.parse.subtree import make_columns, read_tree
 
+FLAGS = CURSOR_COLUMNS.index("flags")
 _PROBE = b"""
 #include <a.h>
 import a.b as c; // \xc3\xa9
@@ -27,7 +29,7 @@ def certify_grammar(parser: Parser, address: int, name: str) -> None:
         out = make_columns(2 * len(_PROBE))
         nodes, _ = read_tree(tree, address, out)
         shown = [column[:nodes] for column in out[: len(CURSOR_COLUMNS)]]
-        rows = [row for row in zip(*(column.tolist() for column in shown), strict=True) if not row[5] & 16]
+        rows = [row for row in zip(*(column.tolist() for column in shown), strict=True) if not row[FLAGS] & HIDDEN]
         expected = cursor_rows(tree)
         if nodes != len(expected):  # hidden missing nodes shift what is counted in nodes
             rows, expected = ([(r[0], *r[2:6]) for r in side] for side in (rows, expected))

@@ -152,3 +152,9 @@ class Grammar:
         """The words as one pattern over the bytes before a name."""
         words = [re.escape(word.encode()) for word in self.asynchronous.split()]
         return re.compile(rb"\b(?:%s)\b" % b"|".join(words) if words else rb"(?!)")
+
+
+def merged(*tables: Mapping[str, str]) -> dict[str, str]:
+    """Tables of concepts as one, for languages of one family."""
+    concepts = dict.fromkeys(concept for table in tables for concept in table)
+    return {concept: " ".join(table[concept] for table in tables if concept in table) for concept in concepts}

@@ -4,7 +4,7 @@ import ctypes
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,8 +17,9 @@ from tree_sitter import Language, Parser
 from schemas.ast import CONCEPTS
 from stages.parse import languages
 from stages.parse.certify import certify_grammar
-from stages.parse.grammar import Case, Find, Grammar, ReadImports, Tests, Unit
-from stages.parse.tree import Tree
+from stages.parse.grammar import Case, Grammar, ReadImports, Tests
+from stages.parse.kinds import Kinds
+from stages.parse.paths import UnitPaths, resolve_unit
 
 ITSELF = -1
 """In place of the number of a field: the node and not a child."""
@@ -30,20 +31,6 @@ _WORD = re.compile(r"[^\W\d]|[#@$%]\w")
 
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnitPaths:
-    """A `Unit` with its paths resolved."""
-
-    unit: str
-    name: Find
-    owner: Find | None
-    parameters: Find
-    parameters_end: Find
-    returns: Find
-    body: Find
-    when: Callable[[Tree, int], bool] | None
 
 
 class CaseTables(NamedTuple):
@@ -137,12 +124,12 @@ def load_grammar(name: str) -> Loaded:
     language = Language(entry())
     parser, address = Parser(language), _pointer(entry(), b"tree_sitter.Language")
     certify_grammar(parser, address, name)
-    names = Names(grammar.name, language)
+    names = Kinds(grammar.name, language)
     imports = {kind: entry for entry in grammar.imports for kind in names.named_kinds_of(entry.kinds)}
     units: dict[int, list[UnitPaths]] = {}
     for unit in grammar.units:
         for kind in names.named_kinds_of(unit.kinds):
-            units.setdefault(kind, []).append(_resolve(unit, names))
+            units.setdefault(kind, []).append(resolve_unit(unit, names))
     marks = np.zeros(len(names.kinds), np.uint8)
     marks[[*units, *(kind for kind, entry in imports.items() if not entry.words)]] = 1
     worded = [entry for entry in grammar.imports if entry.words]
@@ -171,49 +158,7 @@ def load_grammar(name: str) -> Loaded:
     )
 
 
-class Names:
-    """Numbers of a grammar's kinds and fields by name."""
-
-    def __init__(self, grammar: str, language: Language) -> None:
-        self._grammar = grammar
-        numbers = range(language.node_kind_count)
-        self.kinds = (*(language.node_kind_for_id(n) or "" for n in numbers), "ERROR")
-        self.is_named = [*(language.node_kind_is_named(n) for n in numbers), True]
-        self.is_visible = [*(language.node_kind_is_visible(n) for n in numbers), True]
-        self.fields = ("", *(language.field_name_for_id(n) or "" for n in range(1, language.field_count + 1)))
-        self._by_name: dict[str, list[int]] = {}
-        for number, kind in enumerate(self.kinds):
-            self._by_name.setdefault(kind, []).append(number)
-
-    def kinds_of(self, names: str) -> list[int]:
-        """Numbers of kinds, whose names are separated by spaces. Raises ValueError for an unknown name."""
-        for name in names.split():
-            if name not in self._by_name:
-                raise ValueError(f"the table of {self._grammar} names a kind {name!r} that the grammar does not have")
-        return [number for name in names.split() for number in self._by_name[name]]
-
-    def named_kinds_of(self, names: str) -> list[int]:
-        """The named ones among them."""
-        return [number for number in self.kinds_of(names) if self.is_named[number]]
-
-    def field(self, name: str) -> int:
-        """Number of a field. Raises ValueError for an unknown name."""
-        if not name or name not in self.fields:
-            raise ValueError(f"the table of {self._grammar} names a field {name!r} that the grammar does not have")
-        return self.fields.index(name)
-
-    def unmapped(self, grammar: Grammar) -> tuple[list[str], list[str]]:
-        """Named visible kinds that the table misses, and kinds that it has twice."""
-        stated = [name for names in grammar.concepts.values() for name in names.split()]
-        wanted = {
-            kind
-            for kind, named, visible in zip(self.kinds[:-1], self.is_named, self.is_visible, strict=False)
-            if named and visible
-        }
-        return sorted(wanted - set(stated)), sorted({name for name in stated if stated.count(name) > 1})
-
-
-def _concepts(grammar: Grammar, names: Names) -> npt.NDArray[np.uint8]:
+def _concepts(grammar: Grammar, names: Kinds) -> npt.NDArray[np.uint8]:
     table = np.zeros(len(names.kinds), np.uint8)
     for number, (kind, named) in enumerate(zip(names.kinds, names.is_named, strict=True)):
         if not named:
@@ -230,7 +175,7 @@ def _token_concept(text: str) -> str:
     return "token.keyword" if _WORD.match(text) else "token.operator"
 
 
-def _case_tables(cases: Sequence[Case], names: Names) -> CaseTables:
+def _case_tables(cases: Sequence[Case], names: Kinds) -> CaseTables:
     of_kind: list[list[int]] = [[] for _ in names.kinds]
     shape = (len(cases), len(names.kinds))
     parent, child, through = np.ones(shape, np.bool_), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
@@ -278,64 +223,3 @@ def _patterns(tests: Tests) -> TestPatterns:
         re.compile(text.encode()) if text else None for text in (tests.name, tests.header, tests.callee)
     )
     return TestPatterns(name=name, header=header, callee=callee)
-
-
-def _resolve(unit: Unit, names: Names) -> UnitPaths:
-    return UnitPaths(
-        unit=unit.unit,
-        name=_finder(unit.name, names),
-        owner=_finder(unit.owner, names) if unit.owner else None,
-        parameters=_finder(unit.parameters, names),
-        parameters_end=_finder(unit.parameters_end, names),
-        returns=_finder(unit.returns, names),
-        body=_finder(unit.body, names),
-        when=unit.when,
-    )
-
-
-def _finder(path: str | Find, names: Names) -> Find:
-    """What follows a path; several alternatives are tried in order."""
-    if not isinstance(path, str):
-        return path
-    ways = [[_step(step, names) for step in way.split("/")] for way in path.split("|") if way]
-
-    def find(tree: Tree, node: int) -> int | None:
-        for way in ways:
-            at: int | None = node
-            for step in way:
-                at = None if at is None else step(tree, at)
-            if at is not None:
-                return at
-        return None
-
-    return find
-
-
-def _step(step: str, names: Names) -> Find:
-    if step.startswith("^"):
-        above = frozenset(names.kinds_of(step[1:]))
-        return lambda tree, node: (
-            node - tree.to_parent[node] if tree.kind[node - tree.to_parent[node]] in above else None
-        )
-    if step.startswith(":"):
-        wanted = frozenset(names.kinds_of(step[1:]))
-        return lambda tree, node: next((child for child in tree.children(node) if tree.kind[child] in wanted), None)
-    number = names.field(step.removesuffix("*"))
-
-    def down(tree: Tree, node: int) -> int | None:
-        child, after, field, last = node + 1, tree.last[node], tree.field, tree.last
-        while child < after:
-            if field[child] == number:
-                return child
-            child = last[child]
-        return None
-
-    if not step.endswith("*"):
-        return down
-
-    def follow(tree: Tree, node: int) -> int | None:
-        while (below := down(tree, node)) is not None:
-            node = below
-        return node
-
-    return follow

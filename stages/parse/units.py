@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from stages.parse.grammar import CLASS_LIKE
-from stages.parse.loaded import CONCEPT_NUMBER, Loaded, UnitPaths
+from stages.parse.loaded import CONCEPT_NUMBER, Loaded
+from stages.parse.paths import UnitPaths
 from stages.parse.tree import Tree
 
 Range: TypeAlias = tuple[int, int] | tuple[None, None]

@@ -1,9 +1,9 @@
 """C, and what C++ has in common with it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit, merged
 from stages.parse.tree import Tree
 
 _BARE_DECLARATORS = ("parenthesized_declarator", "reference_declarator", "attributed_declarator")
@@ -123,12 +123,6 @@ def class_name(tree: Tree, node: int) -> int | None:
     return name
 
 
-def joined(*tables: Mapping[str, str]) -> dict[str, str]:
-    """Tables of concepts as one."""
-    concepts = dict.fromkeys(concept for table in tables for concept in table)
-    return {concept: " ".join(table[concept] for table in tables if concept in table) for concept in concepts}
-
-
 SHARED_CONCEPTS = {
     "source": "translation_unit",
     "comment": "comment",
@@ -228,7 +222,7 @@ C = Grammar(
     languages=("C",),
     distribution="tree-sitter-c",
     module="tree_sitter_c",
-    concepts=joined(
+    concepts=merged(
         SHARED_CONCEPTS,
         {
             "expression.other": "compound_literal_expression",

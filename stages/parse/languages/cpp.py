@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit, merged
 from stages.parse.languages.c import (
     CLASS_PLACES,
     CLASS_UNITS,
@@ -15,7 +15,6 @@ from stages.parse.languages.c import (
     declared_type,
     has_body,
     include,
-    joined,
 )
 from stages.parse.tree import Tree
 
@@ -145,7 +144,7 @@ CPP = Grammar(
     languages=("C++",),
     distribution="tree-sitter-cpp",
     module="tree_sitter_cpp",
-    concepts=joined(
+    concepts=merged(
         SHARED_CONCEPTS,
         {
             "declaration.module": "namespace_definition",

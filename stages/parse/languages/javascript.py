@@ -1,17 +1,9 @@
 """JavaScript with JSX, and what TypeScript's tables share with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Tests, Unit, merged
 from stages.parse.tree import Tree
-
-
-def merged(*tables: Mapping[str, str]) -> dict[str, str]:
-    """Tables of concepts as one."""
-    return {
-        concept: " ".join(table[concept] for table in tables if concept in table)
-        for concept in dict.fromkeys(concept for table in tables for concept in table)
-    }
 
 
 def _unquoted(tree: Tree, string: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.parse.grammar import Case, Grammar, Import, Imported, Unit
+from stages.parse.grammar import Case, Grammar, Import, Imported, Unit, merged
 from stages.parse.languages.javascript import (
     CASES,
     CONCEPTS,
@@ -12,7 +12,6 @@ from stages.parse.languages.javascript import (
     KEY_NAME,
     TESTS,
     VALUE_NAME,
-    merged,
 )
 from stages.parse.tree import Tree
 

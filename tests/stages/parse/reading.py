@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.ast import CONCEPTS, NAMED
-from stages.parse.loaded import Names, grammars, load_grammar
+from stages.parse.kinds import Kinds
+from stages.parse.loaded import grammars, load_grammar
 from stages.parse.parse import Parsed, parse_source
 
 _CONCEPTS = tuple(CONCEPTS)
@@ -66,7 +67,7 @@ def concepts(source: str, grammar: str, *leaves: str) -> dict[str, list[str]]:
 
 def assert_complete(grammar: str) -> None:
     """Every named kind of the grammar stands exactly once in its table, and nothing else does."""
-    missing, twice = Names(grammar, load_grammar(grammar).parser.language).unmapped(grammars()[grammar])
+    missing, twice = Kinds(grammar, load_grammar(grammar).parser.language).unmapped(grammars()[grammar])
     assert not missing, f"kinds of {grammar} without a concept: {' '.join(missing)}"
     assert not twice, f"kinds of {grammar} with two concepts: {' '.join(twice)}"
 

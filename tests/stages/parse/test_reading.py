@@ -19,7 +19,8 @@ from tree_sitter import Tree as ParsedTree
 from pipeline.annotate import extend
 from pipeline.parquet import parquet_bytes, read_parquet
 from schemas.ast import AST, ERROR, GRAMMARS_KEY
-from stages.parse.loaded import Names, load_grammar
+from stages.parse.kinds import Kinds
+from stages.parse.loaded import load_grammar
 from stages.parse.parse import grammar_metadata, parse_source, parsed_batch
 from stages.parse.reading import Node, grammar_names, s_expression, to_networkx, tree_of
 from stages.parse.subtree import make_columns, read_tree
@@ -107,7 +108,7 @@ def both(source: bytes, module: str) -> tuple[Tree, ParsedTree]:
     entry = importlib.import_module(module).language
     language, pointer = Language(entry()), ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    built, names = Parser(language).parse(source), Names(module, language)
+    built, names = Parser(language).parse(source), Kinds(module, language)
     columns = make_columns(2 * built.root_node.descendant_count + 64)
     nodes, _ = read_tree(built, pointer(entry(), b"tree_sitter.Language"), columns)
     views = {name: array[:nodes].data for name, array in columns._asdict().items()}
