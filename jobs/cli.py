@@ -4,22 +4,16 @@ Exit codes: 0 done; 1 an inner error; 2 a wrong command, recipe or plan; 3 a sou
 shards failed; 5 the site (storage, cluster, disk); 6 a version that is taken; 7 nothing of that name; 130 interrupted.
 """
 
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from jobs.terminal import printable
-from pipeline.errors import GristmillError, RecipeError
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from jobs.cli_ast import ast
+from jobs.cli_corpus import COMMANDS
+from jobs.options import edge, json_option, site_option
+from pipeline.errors import RecipeError
 
 EXAMPLES = """\b
 Examples:
@@ -35,26 +29,6 @@ Exit codes:
   4 some shards failed; 5 the site (storage, cluster, disk); 6 a version that is taken; 7 nothing of
   that name; 130 interrupted.
 """
-
-
-def edge(function: Callable[P, R]) -> Callable[P, R]:
-    """The outer edge of a command: known errors become one line and an exit code, others keep their traceback."""
-
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except GristmillError as error:
-            if click.get_current_context().find_root().params.get("debug"):
-                traceback.print_exc()
-            click.echo(f"error: {printable(str(error))}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted; finished shards are kept, run the same command again to go on", err=True)
-            sys.stdout.flush()
-            os._exit(130)  # a thread that still scans a source must not hold up the end
-
-    return wrapped
 
 
 class RecipeGroup(click.Group):
@@ -137,26 +111,13 @@ def _recipe_command(name: str, action: Callable[..., None], extra: list[click.Op
     return RecipeCommand(name, own=own, params=[*own, *extra], callback=callback, help=describe(recipe))
 
 
-def _site_option() -> click.Option:
-    kind = click.Path(path_type=Path, dir_okay=False)
-    return click.Option(["--site"], type=kind, help="Site file: storage, Ray address, executor, workers.")
-
-
-def _store_option() -> click.Option:
-    return click.Option(["--store"], metavar="PATH", help="Where corpora live; overrides the site file.")
-
-
-def _json_option() -> click.Option:
-    return click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for machines on standard output.")
-
-
 def _run_options() -> list[click.Option]:
     return [
-        _site_option(),
+        site_option(),
         click.Option(["--store"], metavar="PATH", help="Where shards and corpora live; overrides the site file."),
         click.Option(["--workers"], type=click.IntRange(min=1), help="CPUs used at once; overrides the site file."),
         click.Option(["--local"], is_flag=True, help="Run in this process, without Ray."),
-        _json_option(),
+        json_option(),
     ]
 
 
@@ -200,92 +161,8 @@ main.add_command(
 )
 
 
-def _complete_corpus(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Published versions of the store that the line names so far."""
-    from jobs.looking import existing_storage
-    from pipeline import catalog
-
-    try:
-        storage = existing_storage(ctx.params.get("site"), ctx.params.get("store"))
-    except GristmillError:
-        return []
-    found = [f"{name}@{version}" for name in catalog.names(storage) for version in catalog.versions(storage, name)]
-    return [CompletionItem(reference) for reference in found if reference.startswith(incomplete)]
-
-
-def _looking(name: str, *arguments: str, text: str) -> None:
-    """Register a command that only looks at the store."""
-
-    def callback(**values: Any) -> None:
-        from jobs import looking
-
-        edge(getattr(looking, f"show_{name}"))(**values)
-
-    params: list[click.Parameter] = [
-        click.Argument([argument], shell_complete=None if argument == "document" else _complete_corpus)
-        for argument in arguments
-    ]
-    params += [_site_option(), _store_option(), _json_option()]
-    main.add_command(click.Command(name, params=params, callback=callback, help=text))
-
-
-_looking("ls", text="List published corpora and their versions.")
-_looking("show", "corpus", text="Show a version: CORPUS is NAME or NAME@VERSION.")
-_looking("diff", "a", "b", text="Compare two versions by documents, marks, domains and tokens.")
-_looking(
-    "why",
-    "corpus",
-    "document",
-    text="Every mark and decision of one document, down to the file and row where its tokens are. DOCUMENT is an id, a "
-    "path, an origin/path or a glob of paths.",
-)
-
-
-@main.group()
-def ast() -> None:
-    """Syntax trees: of a file, of a document, of a whole corpus."""
-
-
-@ast.command("show")
-@click.argument("target", metavar="FILE|DOCUMENT")
-@click.option("--corpus", metavar="NAME[@VERSION]", shell_complete=_complete_corpus, help="The version it is in.")
-@click.option("--language", metavar="NAME", help="Linguist name of the language of a FILE, as in C++ or Python.")
-@click.option("--anonymous", is_flag=True, help="Show keywords, operators and punctuation too.")
-@click.option("--depth", type=click.IntRange(min=0), help="Show so many levels below the root.")
-@click.option("--units", "units_only", is_flag=True, help="Show functions, classes and imports only.")
-@click.option("--sexp", is_flag=True, help="Print the tree as tree-sitter's S-expression.")
-def show_tree(**values: Any) -> None:
-    """Print a tree with its concepts in colour, and its units.
-
-    Without --corpus the tree is that of a FILE; with it, that of a DOCUMENT: an id, a path or a glob of paths.
-    """
-    from jobs import tree_looking
-
-    edge(tree_looking.show_tree)(**values)
-
-
-@ast.command("stats")
-@click.argument("corpus", shell_complete=_complete_corpus)
-def show_statistics(**values: Any) -> None:
-    """Show the trees of a version by language: sizes, errors, entropy, similarity. CORPUS is NAME or NAME@VERSION."""
-    from jobs import syntax_looking
-
-    edge(syntax_looking.show_statistics)(**values)
-
-
-@ast.command("export")
-@click.argument("corpus", shell_complete=_complete_corpus)
-@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
-@click.option("--all", "everything", is_flag=True, help="Documents that the version has dropped too.")
-def export_mlcpd(**values: Any) -> None:
-    """Write the trees of a version as MLCPD's Parquet files. Run it again to go on where it was stopped."""
-    from jobs import mlcpd
-
-    edge(mlcpd.export_mlcpd)(**values)
-
-
-for _command in (show_tree, show_statistics, export_mlcpd):
-    _command.params += [_site_option(), _store_option(), _json_option()]
+for _command in (*COMMANDS, ast):
+    main.add_command(_command)
 
 
 @main.command()
