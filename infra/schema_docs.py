@@ -34,7 +34,13 @@ ARROW = {
         ("schemas.syntax_statistics", "SYNTAX_STATISTICS"),
     ),
     "Tokens and their places": (("schemas.tokens", "TOKENS"), ("schemas.corpus", "PLACEMENT")),
-    "Published": (("schemas.corpus", "PACKED"), ("schemas.corpus", "INDEX"), ("schemas.corpus", "SUMMARY")),
+    "Published": (
+        ("schemas.corpus", "DATA"),
+        ("schemas.corpus", "PACKING"),
+        ("schemas.corpus", "SEQUENCES"),
+        ("schemas.corpus", "INDEX"),
+        ("schemas.corpus", "SUMMARY"),
+    ),
 }
 """Titles of sections, with the schemas of each: module and name."""
 
@@ -47,7 +53,7 @@ NAMES = {
 }
 """Names that columns hold, by section: title, where they are defined, head of the table, names with meanings."""
 
-MODELS = ("Manifest", "FileEntry", "SourceEntry", "FunnelEntry", "StepEntry", "Record")
+MODELS = ("Manifest", "FileEntry", "Packing", "PackingFile", "SourceEntry", "FunnelEntry", "StepEntry", "Record")
 """Classes of `schemas.manifest`, in the order of the page."""
 
 _HEAD = """# Schemas

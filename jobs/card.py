@@ -28,11 +28,10 @@ def _front_matter(manifest: Manifest) -> list[str]:
 
 
 def _body(manifest: Manifest) -> list[str]:
-    packing = f"rows of {manifest.sequence_length} tokens" if manifest.sequence_length else "one row per document"
     return [
         f"# {manifest.name}",
         "",
-        f"{manifest.documents:,} documents, {manifest.tokens:,} tokens of `{manifest.vocabulary}`, {packing}; token "
+        f"{manifest.documents:,} documents, {manifest.tokens:,} tokens of `{manifest.vocabulary}`; token "
         f"{manifest.end_of_document} ends a document. Made by the recipe `{manifest.recipe}`; `manifest.json` holds "
         "the digest of every file and the steps, settings and library versions behind it.",
         "",
@@ -41,9 +40,10 @@ def _body(manifest: Manifest) -> list[str]:
         'rows = load_dataset("PATH_OF_THIS_FOLDER", split="train", streaming=True)  # or name="DOMAIN"',
         "```",
         "",
-        "Each row: `tokens` (list<int32>); `document_id`, `document_start`, `document_offset` (which documents stand "
-        "in the row, where each begins in it, and with which of its tokens).",
+        "Each row is a document, in shuffled order: `document_id` (16 bytes), `tokens` (list<int32>), `num_tokens`, "
+        "`group` (documents of one number stand together: the files of a repository).",
         "",
+        *_sequences(manifest),
         *_table("Tokens by domain", ("domain", "tokens"), manifest.domains),
         *_table("Kept documents by language", ("language", "documents"), manifest.languages),
         *_table("Kept documents by licence", ("licence (SPDX)", "documents"), manifest.licenses),
@@ -65,6 +65,33 @@ def _body(manifest: Manifest) -> list[str]:
             f"| {_cell(s.origin)} | {_cell(s.revision)} | {s.documents:,} | {human_bytes(s.bytes)} |"
             for s in manifest.sources
         ),
+    ]
+
+
+def _sequences(manifest: Manifest) -> list[str]:
+    if not manifest.packings:
+        return []
+    return [
+        "## Training sequences",
+        "",
+        "A packing is an index over the documents; tokens are stored once. With gristmill installed:",
+        "",
+        "```python",
+        "from jobs.sequences import open_version",
+        f'for table in open_version("PATH_OF_THIS_FOLDER").sequences("{manifest.packings[0].name}"):',
+        "    table  # tokens, document_id, document_start, document_offset, cu_seqlens, loss_mask",
+        "```",
+        "",
+        "Without it: row i of `packings/NAME/DOMAIN/part-N.parquet` is a sequence; it is made of `length` tokens from "
+        "token `start` of row `document` of `data/DOMAIN/part-N.parquet`, piece by piece, then padding.",
+        "",
+        "| packing | method | tokens each | sequences | full |",
+        "|---|---|--:|--:|--:|",
+        *(
+            f"| {p.name} | {p.method} | {p.sequence_length or 'a document'} | {p.sequences:,} | {p.utilisation:.2%} |"
+            for p in manifest.packings
+        ),
+        "",
     ]
 
 

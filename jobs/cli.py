@@ -10,8 +10,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from jobs import cli_corpus, cli_packing
 from jobs.cli_ast import ast
-from jobs.cli_corpus import COMMANDS
+from jobs.cli_tokenizer import tokenizer
 from jobs.options import edge, json_option, site_option
 from pipeline.errors import RecipeError
 
@@ -161,7 +162,7 @@ main.add_command(
 )
 
 
-for _command in (*COMMANDS, ast):
+for _command in (*cli_corpus.COMMANDS, *cli_packing.COMMANDS, ast, tokenizer):
     main.add_command(_command)
 
 

@@ -1,6 +1,6 @@
-"""The id index of a corpus: from a document id to its shard and row, and to the file, row and position of its tokens.
+"""The id index of a corpus: from a document id to its shard and row, and to the published file and row of its tokens.
 
-Reads ids and decisions of the documents and the document lists of the packed files. Writes `INDEX` shards by ranges of
+Reads ids and decisions of the documents and the ids of the published files. Writes `INDEX` shards by ranges of
 the id. Memory of a reduce: about 200 bytes per document of a partition.
 """
 
@@ -24,9 +24,9 @@ _ENTRY = columns(
     pa.field("keep", pa.bool_()),
     pa.field("place", pa.int32()),
     pa.field("row", pa.int32()),
-    pa.field("position", pa.int32()),
+    pa.field("is_document", pa.bool_()),
 )
-"""`position` is null for an entry of the documents, set for one of the files."""
+"""An entry of the documents, or of the published files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +37,10 @@ class IndexConfig:
 
 
 def build_index(documents: Dataset, decisions: Dataset, files: Dataset, config: IndexConfig | None = None) -> Dataset:
-    """The index over `documents` (with the sidecar that holds `keep`) and the packed files."""
+    """The index over `documents` (with the sidecar that holds `keep`) and the published files."""
     config = config or IndexConfig()
     return exchange(
-        Exchange(name="index", version=1, spills=_ENTRY, writes=INDEX, reduce=_merge),
+        Exchange(name="index", version=2, spills=_ENTRY, writes=INDEX, reduce=_merge),
         config,
         [
             Feed(
@@ -48,7 +48,7 @@ def build_index(documents: Dataset, decisions: Dataset, files: Dataset, config: 
                 datasets=(documents, decisions),
                 columns=(("document_id", "content_hash"), ("keep",)),
             ),
-            Feed(map=_from_files, datasets=(files,), columns=(("document_id", "document_start", "document_offset"),)),
+            Feed(map=_from_files, datasets=(files,), columns=(("document_id",),)),
         ],
         partitions=lambda shards, _: num_partitions(shards, config.rows_per_partition),
     )
@@ -62,36 +62,30 @@ def _from_documents(config: IndexConfig, place: Place, table: pa.Table) -> pa.Ta
         "keep": table["keep"],
         "place": pa.array(np.full(count, place.index, np.int32)),
         "row": pa.array(np.arange(count, dtype=np.int32)),
-        "position": pa.nulls(count, pa.int32()),
+        "is_document": pa.array(np.ones(count, bool)),
         "partition": partition_by_prefix(table["document_id"], place.partitions),
     }
     return pa.table(entries)
 
 
 def _from_files(config: IndexConfig, place: Place, table: pa.Table) -> pa.Table:
-    """One entry per document: where its token 0 stands."""
-    rows = pc.list_parent_indices(table["document_id"]).cast(pa.int32())
-    columns_of = {name: pc.list_flatten(table[name]) for name in table.column_names}
-    is_first = pc.equal(columns_of["document_offset"], 0)
-    ids = columns_of["document_id"].filter(is_first).cast(ID)
-    count = len(ids)
+    count = table.num_rows
     entries = {
-        "document_id": ids,
+        "document_id": table["document_id"],
         "content_hash": pa.nulls(count, SHA256),
         "keep": pa.nulls(count, pa.bool_()),
         "place": pa.array(np.full(count, place.index, np.int32)),
-        "row": rows.filter(is_first),
-        "position": columns_of["document_start"].filter(is_first),
-        "partition": partition_by_prefix(ids, place.partitions) if count else pa.array([], pa.int32()),
+        "row": pa.array(np.arange(count, dtype=np.int32)),
+        "is_document": pa.array(np.zeros(count, bool)),
+        "partition": partition_by_prefix(table["document_id"], place.partitions),
     }
     return pa.table(entries)
 
 
 def _merge(config: IndexConfig, place: Place, rows: pa.Table, base: pa.Table | None) -> Reduced:
-    is_document = pc.is_null(rows["position"])
-    documents = rows.filter(is_document).sort_by([("document_id", "ascending")]).combine_chunks()
+    documents = rows.filter(rows["is_document"]).sort_by([("document_id", "ascending")]).combine_chunks()
     _check_unique(documents["document_id"])
-    files = rows.filter(pc.invert(is_document)).combine_chunks()
+    files = rows.filter(pc.invert(rows["is_document"])).combine_chunks()
     found = pc.index_in(documents["document_id"], files["document_id"].combine_chunks())
     table = {
         "document_id": documents["document_id"],
@@ -101,7 +95,6 @@ def _merge(config: IndexConfig, place: Place, rows: pa.Table, base: pa.Table | N
         "keep": documents["keep"],
         "file": files["place"].take(found),
         "file_row": files["row"].take(found),
-        "position": files["position"].take(found),
     }
     return Reduced(table=pa.table(table, schema=INDEX))
 

@@ -92,7 +92,7 @@ def explain(store: Store, manifest: Manifest, found: Found) -> dict[str, object]
     if place is not None and place["file"] is not None:
         path = manifest.files[place["file"]].path
         url = store.storage.url(f"{catalog.folder(manifest)}/{path}")
-        tokens = {"file": path, "row": place["file_row"], "position": place["position"], "url": url}
+        tokens = {"file": path, "row": place["file_row"], "url": url}
     return {
         "corpus": f"{manifest.name}@{manifest.version}",
         "document_id": found.document_id.hex(),

@@ -1,8 +1,9 @@
 """What `ls`, `show`, `diff` and `why` do and print, and what all commands share: site, console, JSON."""
 
 import json
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline.site_file import Site, StoreSite, load_site
 from pipeline.storage import Storage, open_storage
 from pipeline.store import Store
 from schemas.documents import PROBLEMS
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, Packing
 
 DOCUMENTS_EXPLAINED = 20
 """How many matches of a glob `why` shows."""
@@ -97,13 +98,14 @@ def show_show(*, corpus: str, site: Path | None, store: str | None, as_json: boo
     storage = existing_storage(site, store)
     manifest = catalog.load(storage, corpus)
     if as_json:
-        print_json(manifest.model_dump())
+        added = [packing.model_dump() for packing in catalog.packings(storage, manifest)[len(manifest.packings) :]]
+        print_json(manifest.model_dump() | {"added_packings": added})
         return
     console = standard_output()
-    _print(console, f"{manifest.name}@{manifest.version}  {storage.url(catalog.folder(manifest))}", style="bold")
-    print_holdings(console, manifest)
+    print_line(console, f"{manifest.name}@{manifest.version}  {storage.url(catalog.folder(manifest))}", style="bold")
+    print_holdings(console, manifest, catalog.packings(storage, manifest))
     given = " ".join(f"{name}={_short(value)}" for name, value in manifest.parameters.items())
-    _print(console, f"recipe {manifest.recipe}: {given}")
+    print_line(console, f"recipe {manifest.recipe}: {given}")
     console.print()
     console.print(funnel_table(manifest.funnel))
     console.print()
@@ -126,15 +128,15 @@ def show_diff(*, a: str, b: str, site: Path | None, store: str | None, as_json: 
         return
     console = standard_output()
     same = "the same content" if found["identical"] else "different content"
-    _print(console, f"a = {found['a']}, b = {found['b']}: {same}", style="bold")
+    print_line(console, f"a = {found['a']}, b = {found['b']}: {same}", style="bold")
     for name, count in found["documents"].items():
-        _print(console, f"documents {name.replace('_', ' ')}: {count:,}")
+        print_line(console, f"documents {name.replace('_', ' ')}: {count:,}")
         for example in found["examples"].get(name, []):
-            _print(console, f"  {example['name']}  {example['document_id']}", style="dim")
-    _print(console, f"tokens: {found['tokens']['a']:,} -> {found['tokens']['b']:,}")
+            print_line(console, f"  {example['name']}  {example['document_id']}", style="dim")
+    print_line(console, f"tokens: {found['tokens']['a']:,} -> {found['tokens']['b']:,}")
     for section in ("domains", "languages", "reasons", "parameters", "steps"):
         for name, change in found[section].items():
-            _print(console, f"{section} {name}: {_short(change['a'])} -> {_short(change['b'])}")
+            print_line(console, f"{section} {name}: {_short(change['a'])} -> {_short(change['b'])}")
 
 
 def show_why(*, corpus: str, document: str, site: Path | None, store: str | None, as_json: bool) -> None:
@@ -155,33 +157,45 @@ def show_why(*, corpus: str, document: str, site: Path | None, store: str | None
 
 def _print_explanation(console: Console, entry: Mapping[str, Any]) -> None:
     documents = entry["steps"]["documents"]
-    _print(console, f"{documents['origin']} {documents['path']} {documents['member'] or ''}".rstrip(), style="bold")
-    _print(console, f"  id {entry['document_id']}, shard {entry['shard']}, row {entry['row']}")
+    print_line(console, f"{documents['origin']} {documents['path']} {documents['member'] or ''}".rstrip(), style="bold")
+    print_line(console, f"  id {entry['document_id']}, shard {entry['shard']}, row {entry['row']}")
     for name, values in entry["steps"].items():
         shown = ", ".join(f"{k} {_short(v)}" for k, v in values.items() if v is not None and v not in ([], ""))
-        _print(console, f"  {name}: {shown or '-'}")
+        print_line(console, f"  {name}: {shown or '-'}")
     if documents["problem"] is not None:
-        _print(console, f"  {documents['problem']}: {PROBLEMS.get(documents['problem'], 'a reason of its own reader')}")
+        print_line(
+            console, f"  {documents['problem']}: {PROBLEMS.get(documents['problem'], 'a reason of its own reader')}"
+        )
     tokens = entry["tokens"]
     if tokens is None:
-        _print(console, "  published: no, the document was dropped")
+        print_line(console, "  published: no, the document was dropped")
     else:
-        _print(console, f"  published: {tokens['url']}, row {tokens['row']}, from token {tokens['position']}")
+        print_line(console, f"  published: {tokens['url']}, row {tokens['row']}")
 
 
-def print_holdings(console: Console, manifest: Manifest) -> None:
-    """What a version holds, in two lines."""
+def print_holdings(console: Console, manifest: Manifest, packings: Sequence[Packing] | None = None) -> None:
+    """What a version holds: documents, tokens by domain, packings (those it was published with unless given)."""
     size = human_bytes(sum(file.file_bytes for file in manifest.files))
     files = f"{len(manifest.files):,} files" if len(manifest.files) != 1 else "1 file"
-    _print(
+    print_line(
         console,
-        f"{manifest.documents:,} documents, {manifest.tokens:,} tokens of {manifest.vocabulary} in "
-        f"{sum(f.rows for f in manifest.files):,} rows of {files}, {size}",
+        f"{manifest.documents:,} documents, {manifest.tokens:,} tokens of {manifest.vocabulary} in {files}, {size}",
     )
     largest = sorted(manifest.domains.items(), key=lambda p: (-p[1], p[0]))
     shown = ", ".join(f"{name} {tokens:,}" for name, tokens in largest[:8])
     more = f" and {len(largest) - 8} more" if len(largest) > 8 else ""
-    _print(console, f"tokens by domain: {shown or 'none'}{more}")
+    print_line(console, f"tokens by domain: {shown or 'none'}{more}")
+    for packing in manifest.packings if packings is None else packings:
+        print_line(console, describe_packing(packing))
+
+
+def describe_packing(packing: Packing) -> str:
+    """A packing in one line."""
+    sequences = f"{packing.sequences:,} sequences" if packing.sequences != 1 else "1 sequence"
+    if not packing.sequence_length:
+        return f"packing {packing.name}: {sequences}, a document each"
+    length, full = packing.sequence_length, math.floor(packing.utilisation * 10_000) / 100
+    return f"packing {packing.name}: {sequences} of {length:,} tokens, {full:.2f} % full, {packing.pieces:,} pieces"
 
 
 def print_json(value: object) -> None:
@@ -194,7 +208,7 @@ def standard_output() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=240)
 
 
-def _print(console: Console, line: str, style: str | None = None) -> None:
+def print_line(console: Console, line: str, style: str | None = None) -> None:
     """A line as it is: names from sources are neither markup nor cut."""
     console.print(printable(line), style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 

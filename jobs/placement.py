@@ -1,6 +1,7 @@
 """Which published file a document goes to, and where in the shuffle.
 
-Reads `keep`, `document_id`, `num_tokens`, `size` and the domain column. Writes `domain` and `shuffle_key`.
+Reads `keep`, `document_id`, `num_tokens`, `size`, the domain column and, where repositories stay together,
+`repository_key` and `repository_rank`. Writes `domain`, `shuffle_key` and `shuffle_rank`.
 """
 
 import re
@@ -27,18 +28,22 @@ class PlacementConfig:
     domain_column: str
     """String column whose values name the domains."""
     seed: int
+    grouped: bool = False
+    """Keep the files of a repository together, in the order of `repository_rank`."""
 
 
 def placement_stage(config: PlacementConfig) -> Configured[PlacementConfig]:
     """The stage for a domain column."""
-    reads = columns(
+    reads = [
         pa.field("document_id", ID),
         pa.field("keep", pa.bool_()),
         pa.field("num_tokens", pa.int32()),
         pa.field("size", pa.int64()),
         pa.field(config.domain_column, pa.string()),
-    )
-    stage = Stage(name="placement", version=1, reads=reads, writes=PLACEMENT, open=_open, count=_count)
+    ]
+    if config.grouped:
+        reads += [pa.field("repository_key", pa.uint64()), pa.field("repository_rank", pa.int32())]
+    stage = Stage(name="placement", version=2, reads=columns(*reads), writes=PLACEMENT, open=_open, count=_count)
     return configured(stage, config)
 
 
@@ -55,14 +60,18 @@ def shuffle_keys(ids: pa.Array, seed: int) -> NDArray[np.uint64]:
     """
     halves = np.frombuffer(ids.buffers()[1], "<u8")[2 * ids.offset : 2 * (ids.offset + len(ids))].reshape(-1, 2)
     with np.errstate(over="ignore"):
-        state = _mix(halves[:, 0] + np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15))
-        return _mix(state ^ halves[:, 1])
+        return mix(mix(halves[:, 0] + _start(seed)) ^ halves[:, 1])
 
 
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finalizer, a bijection that scatters. Integers overflow on purpose."""
     z = (z ^ (z >> np.uint64(30))) * _MIX[0]
     z = (z ^ (z >> np.uint64(27))) * _MIX[1]
     return z ^ (z >> np.uint64(31))
+
+
+def _start(seed: int) -> np.uint64:
+    return np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15)
 
 
 def tokens_by_domain(counters: Mapping[str, int]) -> dict[str, int]:
@@ -76,19 +85,26 @@ def _open(config: PlacementConfig) -> Transform:
         distinct = distinct.combine_chunks() if isinstance(distinct, pa.ChunkedArray) else distinct
         names = pa.array([domain_name(value) for value in distinct.dictionary.to_pylist()], pa.string())
         domains = names.take(distinct.indices)
-        ids = table["document_id"].combine_chunks()
-        keys = pa.array(shuffle_keys(ids, config.seed), pa.uint64())
+        keys, ranks = _order(config, table)
         is_placed = pc.and_(table["keep"], pc.is_valid(table["num_tokens"])).combine_chunks()
-        nothing = pa.scalar(None, pa.string())
-        return pa.table(
-            {
-                "domain": pc.if_else(is_placed, domains, nothing),
-                "shuffle_key": pc.if_else(is_placed, keys, pa.scalar(None, pa.uint64())),
-            },
-            schema=PLACEMENT,
-        )
+        found = {"domain": domains, "shuffle_key": keys, "shuffle_rank": ranks}
+        placed = {n: pc.if_else(is_placed, column, pa.scalar(None, column.type)) for n, column in found.items()}
+        return pa.table(placed, schema=PLACEMENT)
 
     return place
+
+
+def _order(config: PlacementConfig, table: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Shuffle key and rank. Documents of one repository share its key; those of none have their own and no rank."""
+    keys = pa.array(shuffle_keys(table["document_id"].combine_chunks(), config.seed), pa.uint64())
+    if not config.grouped:
+        return keys, pa.nulls(table.num_rows, pa.int32())
+    repository = table["repository_key"].combine_chunks()
+    is_grouped = pc.and_(repository.is_valid(), table["repository_rank"].combine_chunks().is_valid())
+    with np.errstate(over="ignore"):
+        shared = pa.array(mix(mix(repository.fill_null(0).to_numpy()) + _start(config.seed)), pa.uint64())
+    rank = pc.if_else(is_grouped, table["repository_rank"].combine_chunks(), pa.scalar(None, pa.int32()))
+    return pc.if_else(is_grouped, shared, keys), rank
 
 
 def _count(table: pa.Table) -> Counts:

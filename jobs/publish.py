@@ -1,4 +1,4 @@
-"""From decided documents and their tokens to `corpus@version`: placement, packing, index, summary, manifest, card."""
+"""From decided documents and their tokens to `corpus@version`: shuffle, packings, index, summary, manifest, card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from jobs import card
 from jobs.index import build_index
-from jobs.packing import PackConfig, domain_totals, files_of, pack
+from jobs.packing import PackingConfig, pack, packing_of
+from jobs.packing_files import FilesConfig, domain_totals, files_of, shuffle
 from jobs.placement import PlacementConfig, placement_stage
 from jobs.summary import summarize
 from pipeline import catalog
@@ -31,7 +32,9 @@ class CorpusConfig:
     """Empty: the next number, or the version that already holds the same content."""
     vocabulary: str
     """Name of the vocabulary of the tokens, for the manifest."""
-    pack: PackConfig
+    files: FilesConfig
+    packings: tuple[PackingConfig, ...] = (PackingConfig(),)
+    """How its documents become training sequences; more can be added once it is published."""
     domain_column: str = "language"
     seed: int = 0
     """Of the shuffle."""
@@ -40,6 +43,8 @@ class CorpusConfig:
         catalog.check_name("name", self.name)
         if self.version:
             catalog.check_name("version", self.version)
+        if len({packing.name for packing in self.packings}) < len(self.packings):
+            raise ValueError("two packings have the same method and length; publish one and add the other afterwards")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +55,7 @@ class Corpus:
     documents: Dataset
     placement: Dataset
     files: Dataset
+    packings: tuple[Dataset, ...]
     index: Dataset
     summary: Dataset
     sidecars: tuple[Dataset, ...]
@@ -58,7 +64,7 @@ class Corpus:
     @property
     def targets(self) -> tuple[Dataset, ...]:
         """What a run has to make."""
-        return (self.files, self.index, self.summary, *self.sidecars, *self.reports)
+        return (self.files, *self.packings, self.index, self.summary, *self.sidecars, *self.reports)
 
 
 def corpus(
@@ -69,22 +75,27 @@ def corpus(
     *,
     marks: Sequence[Dataset] = (),
     reports: Sequence[Dataset] = (),
+    order: Dataset | None = None,
 ) -> Corpus:
     """Compose the publishing steps. `decisions` holds `keep`, `tokens` holds `tokens` and `num_tokens`.
 
     `marks` are sidecars that the version keeps, `reports` other datasets that it keeps, such as statistics.
+    `order` is a sidecar with `repository_key` and `repository_rank`: the files of a repository then stay together.
     """
-    place = placement_stage(PlacementConfig(domain_column=config.domain_column, seed=config.seed))
-    placement = annotate("placement", documents, decisions, tokens, stages=[place])
-    files = pack(documents, placement, tokens, config.pack)
+    grouped = order is not None
+    place = placement_stage(PlacementConfig(domain_column=config.domain_column, seed=config.seed, grouped=grouped))
+    orders = [] if order is None else [order]
+    placement = annotate("placement", documents, decisions, tokens, *orders, stages=[place])
+    files = shuffle(documents, placement, tokens, config.files)
     return Corpus(
         config=config,
         documents=documents,
         placement=placement,
         files=files,
+        packings=tuple(pack(files, packing) for packing in config.packings),
         index=build_index(documents, decisions, files),
         summary=summarize(documents, decisions, tokens),
-        sidecars=(*marks, decisions, tokens, placement),
+        sidecars=(*marks, decisions, tokens, *orders, placement),
         reports=tuple(reports),
     )
 
@@ -93,8 +104,8 @@ def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, ob
     """Publish a corpus whose plan is complete. Raises PublishError if its version is taken by other content."""
     store = plan.store
     totals = pa.concat_tables([store.read(shard) for shard in plan.shards(corpus.summary)])
-    placed, packed = plan.records(corpus.placement), plan.records(corpus.files)
-    paths = files_of(corpus.config.pack, placed)
+    placed, written = plan.records(corpus.placement), plan.records(corpus.files)
+    paths = [f"data/{path}" for path in files_of(corpus.config.files, placed)]
     files = [
         FileEntry(
             path=path,
@@ -103,31 +114,43 @@ def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, ob
             file_bytes=record.file_bytes,
             rows=record.rows,
             tokens=record.counters["tokens"],
-            documents=record.counters["documents"],
         )
-        for path, record in zip(paths, packed, strict=True)
+        for path, record in zip(paths, written, strict=True)
+    ]
+    indexed = [plan.records(packing) for packing in corpus.packings]
+    padding = corpus.config.files.end_of_document
+    packings = [
+        packing_of(config.name, config, padding, paths, records)
+        for config, records in zip(corpus.config.packings, indexed, strict=True)
     ]
     manifest = Manifest(
         name=corpus.config.name,
         version=corpus.config.version,
-        identity=digest([file.model_dump() for file in files], [r.key for r in plan.records(corpus.index)]),
+        identity=digest(
+            [file.model_dump() for file in files],
+            [packing.identity for packing in packings],
+            [record.key for record in plan.records(corpus.index)],
+        ),
         recipe=recipe,
         parameters={name: canonical(value) for name, value in parameters.items()},
-        sequence_length=corpus.config.pack.sequence_length,
         vocabulary=corpus.config.vocabulary,
-        end_of_document=corpus.config.pack.end_of_document,
-        documents=sum(file.documents for file in files),
+        end_of_document=padding,
+        documents=sum(file.rows for file in files),
         tokens=sum(file.tokens for file in files),
         domains=domain_totals(placed),
         languages=_sums(totals, "language"),
         licenses=_sums(totals, "license"),
         files=files,
+        packings=packings,
         sources=_sources(totals),
         funnel=funnel(plan),
         steps=[_entry(plan, dataset, corpus) for dataset in plan.datasets if not dataset.temporary],
     )
     extra = {"README.md": card.render(manifest).encode(), "summary.parquet": bytes(parquet_bytes(totals))}
-    sources = {path: record.file for path, record in zip(paths, packed, strict=True)}
+    sources = {path: record.file for path, record in zip(paths, written, strict=True)}
+    for packing, records in zip(packings, indexed, strict=True):
+        sources |= {file.path: record.file for file, record in zip(packing.files, records, strict=True)}
+        extra[f"packings/{packing.name}/packing.json"] = catalog.packing_bytes(packing)
     return catalog.publish(store.storage, manifest, extra, sources)
 
 
@@ -180,6 +203,8 @@ def _entry(plan: Plan, dataset: Dataset, corpus: Corpus) -> StepEntry:
         role = "documents"
     elif dataset is corpus.files:
         role = "files"
+    elif dataset in corpus.packings:
+        role = "packing"
     elif dataset is corpus.index:
         role = "index"
     else:

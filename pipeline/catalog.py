@@ -1,17 +1,22 @@
-"""Published versions: `name@version`, claimed by compare-and-set and never overwritten.
+"""Published versions, `name@version`, and their packings: claimed by compare-and-set and never overwritten.
 
 A claim is the manifest under `catalog/NAME/VERSION.json`. The files are then linked or copied to
 `corpora/NAME/VERSION/`, whose own `manifest.json` is written last: a version is complete exactly when it is there.
+A packing that is added later is claimed as `catalog/NAME/VERSION/PACKING.json` and put in place in the same way, under
+`packings/PACKING/` with its `packing.json` last.
 """
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import CorruptShardError, NotFoundError, PublishError
 from pipeline.storage import Storage
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, Packing
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -73,6 +78,51 @@ def publish(storage: Storage, manifest: Manifest, extra: Mapping[str, bytes], so
     return claimed
 
 
+def packings(storage: Storage, manifest: Manifest) -> list[Packing]:
+    """All packings of a version: those it was published with, then the others by name."""
+    added = storage.files(f"catalog/{manifest.name}/{manifest.version}")
+    files = [f"catalog/{manifest.name}/{manifest.version}/{name}" for name in added if name.endswith(".json")]
+    return [*manifest.packings, *(_parse(Packing, storage, file) for file in files)]
+
+
+def is_packing_complete(storage: Storage, manifest: Manifest, name: str) -> bool:
+    """Whether all files of a packing are in place."""
+    return "packing.json" in storage.files(f"{folder(manifest)}/packings/{name}")
+
+
+def publish_packing(storage: Storage, manifest: Manifest, packing: Packing, sources: Mapping[str, str]) -> bool:
+    """Claim a packing of a version and put its files in place; False if the same one was there.
+
+    `sources` maps the path of every file to a file of the store. Raises PublishError if the name is taken by a packing
+    with other settings.
+    """
+    if not is_complete(storage, manifest):
+        raise PublishError(f"{manifest.name}@{manifest.version} is incomplete: run its recipe again first")
+    before = next((p for p in packings(storage, manifest) if p.name == packing.name), None)
+    if before is None and not storage.create(_packing_claim(manifest, packing.name), packing_bytes(packing)):
+        before = _parse(Packing, storage, _packing_claim(manifest, packing.name))
+    if before is not None and before.identity != packing.identity:
+        raise PublishError(
+            f"{manifest.name}@{manifest.version} has another packing {packing.name}: {before.method}, "
+            f"{before.sequence_length} tokens, seed {before.seed}; choose another name with --name"
+        )
+    if is_packing_complete(storage, manifest, packing.name):
+        return False
+    for path, source in sources.items():
+        storage.copy(source, f"{folder(manifest)}/{path}")
+    storage.write(f"{folder(manifest)}/packings/{packing.name}/packing.json", packing_bytes(packing))
+    return True
+
+
+def packing_bytes(packing: Packing) -> bytes:
+    """What `packing.json` holds."""
+    return packing.model_dump_json(indent=1).encode() + b"\n"
+
+
+def _packing_claim(manifest: Manifest, name: str) -> str:
+    return f"catalog/{manifest.name}/{manifest.version}/{name}.json"
+
+
 def _claim(storage: Storage, manifest: Manifest) -> Manifest:
     wanted = manifest.version
     while True:
@@ -90,9 +140,12 @@ def _claim(storage: Storage, manifest: Manifest) -> Manifest:
 
 
 def _read(storage: Storage, name: str, version: str) -> Manifest:
-    file = f"catalog/{name}/{version}.json"
+    return _parse(Manifest, storage, f"catalog/{name}/{version}.json")
+
+
+def _parse(kind: type[Model], storage: Storage, file: str) -> Model:
     try:
-        return Manifest.model_validate_json(storage.read(file))
+        return kind.model_validate_json(storage.read(file))
     except ValidationError as error:
         raise CorruptShardError(
             f"{storage.url(file)} is not a manifest of this version of gristmill: {error}"

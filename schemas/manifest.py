@@ -40,7 +40,7 @@ class StepEntry(_Model):
     folder: str
     """Folder of its shards and records inside the store."""
     role: str
-    """`documents`, `sidecar` (row-aligned with them), `files`, `index` or `other`."""
+    """`documents`, `sidecar` (row-aligned with them), `files`, `packing`, `index` or `other`."""
     version: int
     """Of the step's code; raised when the same input gives other output."""
     config: object
@@ -65,11 +65,63 @@ class FileEntry(_Model):
     file_bytes: int
     """Size of the file."""
     rows: int
-    """Training sequences."""
+    """Documents."""
     tokens: int
     """Tokens, those that end documents included."""
-    documents: int
-    """Documents that begin in it."""
+
+
+class PackingFile(_Model):
+    """The index of one data file in one packing."""
+
+    path: str
+    """Relative to the version's folder."""
+    data: str
+    """The data file whose documents it packs."""
+    key: str
+    """Of the shard that it is."""
+    sha256: str
+    """Digest of the file."""
+    file_bytes: int
+    """Size of the file."""
+    rows: int
+    """Training sequences."""
+    tokens: int
+    """Tokens of the sequences, padding apart."""
+    pieces: int
+    """Pieces of documents; a document that is not cut is one."""
+
+
+class Packing(_Model):
+    """One packing of a version: how its documents become training sequences. Never overwritten."""
+
+    format: int = 1
+    """Of this JSON."""
+    name: str
+    """Unique within the version."""
+    identity: str
+    """Digest of its files and settings."""
+    method: str
+    """`best-fit`, `concatenate` or `document`."""
+    sequence_length: int
+    """Tokens of a sequence; 0 where a sequence is a whole document."""
+    seed: int
+    """Of the order of the sequences."""
+    padding: int
+    """Token id that fills up a sequence."""
+    sequences: int
+    """Training sequences."""
+    tokens: int
+    """Tokens in them, padding apart."""
+    pieces: int
+    """Pieces of documents in them."""
+    files: list[PackingFile]
+    """In the order of the data files."""
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the positions of all sequences that hold a token; 1 where there are none."""
+        positions = self.sequences * self.sequence_length
+        return self.tokens / positions if positions else 1.0
 
 
 class SourceEntry(_Model):
@@ -105,20 +157,18 @@ class FunnelEntry(_Model):
 class Manifest(_Model):
     """One published version: `name@version`. Never overwritten."""
 
-    format: int = 1
+    format: int = 2
     """Of this JSON."""
     name: str
     """Of the corpus."""
     version: str
     """Unique within the name."""
     identity: str
-    """Digest of all its files and of its index: equal identity means equal bytes."""
+    """Digest of all its files, its packings and its index: equal identity means equal bytes."""
     recipe: str
     """Name of the function that composed it."""
     parameters: dict[str, object]
     """Its arguments."""
-    sequence_length: int
-    """Tokens of a row; 0 where a row is a document."""
     vocabulary: str
     """What the token ids are of."""
     end_of_document: int
@@ -135,6 +185,8 @@ class Manifest(_Model):
     """Kept documents by SPDX expression."""
     files: list[FileEntry]
     """In order: domain by domain, part by part."""
+    packings: list[Packing]
+    """Those that it was published with; others may have been added beside them."""
     sources: list[SourceEntry]
     """The largest ones; all are in `summary.parquet`."""
     funnel: list[FunnelEntry]

@@ -4,6 +4,7 @@ A page's blocks run in order in a folder of their own, which the pages call /tmp
 real output, in order; `...` stands for anything, and so do durations.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -39,11 +40,13 @@ def steps(text: str) -> Iterator[tuple[str, list[str]]]:
 def run(command: str, folder: Path) -> str:
     """Standard output and error of a command; `gristmill` runs in this process and without Ray."""
     if not command.startswith("gristmill "):
-        done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path}
+        done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
     arguments = shlex.split(command)[1:]
-    if arguments[0] == "run" and "--help" not in arguments:
+    if (arguments[0] == "run" or arguments[:2] == ["tokenizer", "train"]) and "--help" not in arguments:
         arguments.append("--local")
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0 or "error: " in result.output, (command, result.output, result.exc_info)

@@ -3,7 +3,8 @@
 from typing import Literal
 
 from jobs.deduplicate import deduplicate_exact
-from jobs.packing import PackConfig
+from jobs.packing import Method, PackingConfig
+from jobs.packing_files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate
@@ -32,6 +33,7 @@ def tiny(
     version: str = "",
     vocabulary: Literal["cl100k_base", "o200k_base"] = "cl100k_base",
     sequence_length: int = 2048,
+    packing: Method = "best-fit",
     max_line_chars: int = 10_000,
     seed: int = 0,
 ) -> Corpus:
@@ -41,7 +43,8 @@ def tiny(
     name: name of the corpus.
     version: version to publish; empty for the next number.
     vocabulary: which vocabulary the token ids are of.
-    sequence_length: tokens of a training row; 0 for one document per row.
+    sequence_length: tokens of a training sequence; 0, with the packing document only: whole documents.
+    packing: best-fit cuts few documents; concatenate cuts at every length; document puts one into each sequence.
     max_line_chars: a document with a longer line is dropped.
     seed: of the shuffle.
     """
@@ -58,7 +61,8 @@ def tiny(
         name=name,
         version=version,
         vocabulary=vocabulary,
-        pack=PackConfig(end_of_document=load_vocabulary(vocabulary).special_token(), sequence_length=sequence_length),
+        files=FilesConfig(end_of_document=load_vocabulary(vocabulary).special_token()),
+        packings=(PackingConfig(method=packing, sequence_length=sequence_length, seed=seed),),
         seed=seed,
     )
     return corpus(documents, decisions, tokens, published, marks=(marks, duplicates))

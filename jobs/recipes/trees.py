@@ -3,7 +3,8 @@
 from typing import Literal
 
 from jobs.deduplicate import deduplicate_exact
-from jobs.packing import PackConfig
+from jobs.packing import Method, PackingConfig
+from jobs.packing_files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.recipes.tiny import rules
 from jobs.sources import parse_sources
@@ -25,6 +26,7 @@ def trees(
     version: str = "",
     vocabulary: Literal["cl100k_base", "o200k_base"] = "cl100k_base",
     sequence_length: int = 2048,
+    packing: Method = "best-fit",
     max_line_chars: int = 10_000,
     max_errors: int = -1,
     seed: int = 0,
@@ -35,7 +37,8 @@ def trees(
     name: name of the corpus.
     version: version to publish; empty for the next number.
     vocabulary: which vocabulary the token ids are of.
-    sequence_length: tokens of a training row; 0 for one document per row.
+    sequence_length: tokens of a training sequence; 0, with the packing document only: whole documents.
+    packing: best-fit cuts few documents; concatenate cuts at every length; document puts one into each sequence.
     max_line_chars: a document with a longer line is dropped.
     max_errors: a document with more ERROR and MISSING nodes is dropped; -1 keeps all that were parsed.
     seed: of the shuffle.
@@ -56,7 +59,8 @@ def trees(
         name=name,
         version=version,
         vocabulary=vocabulary,
-        pack=PackConfig(end_of_document=load_vocabulary(vocabulary).special_token(), sequence_length=sequence_length),
+        files=FilesConfig(end_of_document=load_vocabulary(vocabulary).special_token()),
+        packings=(PackingConfig(method=packing, sequence_length=sequence_length, seed=seed),),
         seed=seed,
     )
     return corpus(

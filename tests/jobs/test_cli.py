@@ -34,7 +34,7 @@ def test_help_of_a_recipe_describes_each_parameter_once() -> None:
     parameters, options = text.split("Parameters of the recipe:")[1].split("\nOptions:")
     assert "--sequence-length" in parameters
     assert "--store" in options
-    assert text.count("tokens of a training row") == 1
+    assert text.count("tokens of a training sequence") == 1
     assert "[default: 2048]" in parameters
 
 
@@ -197,7 +197,7 @@ def test_plan_counts_before_and_after(tmp_path: Path) -> None:
     assert before["documents"] | {"bytes": 0} == {
         "step": "documents", "spill": False, "shards": 1, "committed": 0, "to_do": 1, "documents": 48, "bytes": 0
     }  # fmt: skip
-    assert before["pack"]["shards"] is None
+    assert before["files"]["shards"] is None
     assert not list(store.glob("records/*"))
     text = invoke(*line).out
     assert "unknown: depends on counts of steps that have not run" in text

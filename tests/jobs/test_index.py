@@ -14,7 +14,7 @@ from jobs.index import IndexConfig, build_index
 from jobs.summary import summarize
 from pipeline.errors import ShardsFailedError
 from schemas.columns import columns
-from schemas.corpus import DECISION, INDEX, PACKED, SUMMARY
+from schemas.corpus import DATA, DECISION, INDEX, SUMMARY
 from schemas.documents import ID, SHA256
 from schemas.tokens import TOKENS
 from tests import machine
@@ -51,20 +51,15 @@ def decisions(numbers: list[int]) -> pa.Table:
     return pa.table({"keep": [n % 2 == 0 for n in numbers], "reasons": [[] for _ in numbers]}, schema=DECISION)
 
 
-def packed(numbers: list[int]) -> pa.Table:
-    """A file of rows of at most three documents; each third document goes on in the next row."""
-    rows: list[list[tuple[int, int, int]]] = []
-    for position, number in enumerate(numbers):
-        if position % 3 == 0:
-            rows.append([(numbers[position - 1], 0, 5)] if position else [])
-        rows[-1].append((number, 10 * (position % 3) + 7, 0))
+def published(numbers: list[int]) -> pa.Table:
+    """A file of these documents."""
     values = {
-        "tokens": [[1, 2] for _ in rows],
-        "document_id": [[id_of(number) for number, _, _ in row] for row in rows],
-        "document_start": [[start for _, start, _ in row] for row in rows],
-        "document_offset": [[offset for _, _, offset in row] for row in rows],
+        "document_id": [id_of(number) for number in numbers],
+        "tokens": [[1, 2] for _ in numbers],
+        "num_tokens": [2 for _ in numbers],
+        "group": list(range(len(numbers))),
     }
-    return pa.table(values, schema=PACKED)
+    return pa.table(values, schema=DATA)
 
 
 shards = st.lists(st.lists(st.integers(0, 200), max_size=8), min_size=1, max_size=4).map(
@@ -83,7 +78,7 @@ def test_the_index_finds_every_document_and_its_tokens(
     index = build_index(
         base,
         machine.given("decisions", *map(decisions, shards), beside=base),
-        machine.given("files", *map(packed, files)),
+        machine.given("files", *map(published, files)),
         IndexConfig(rows_per_partition=rows_per_partition),
     )
     tables = machine.run(machine.site_of(tmp_path_factory.mktemp("store")), index).tables(index)
@@ -99,8 +94,7 @@ def test_the_index_finds_every_document_and_its_tokens(
                     "row": row,
                     "keep": number % 2 == 0,
                     "file": place[0] if place else None,
-                    "file_row": place[1] // 3 if place else None,
-                    "position": 10 * (place[1] % 3) + 7 if place else None,
+                    "file_row": place[1] if place else None,
                 }
             )
     count = len(tables)
@@ -115,7 +109,7 @@ def test_two_documents_of_one_id_are_refused(tmp_path: Path) -> None:
     index = build_index(
         base,
         machine.given("decisions", decisions([1, 2]), decisions([2, 3]), beside=base),
-        machine.given("files", packed([])),
+        machine.given("files", published([])),
     )
     with pytest.raises(ShardsFailedError, match=f"1 documents share origin.*{id_of(2).hex()}.*origin=NAME"):
         machine.run(machine.site_of(tmp_path), index)

@@ -1,19 +1,16 @@
 """A published version opens in the tools that people use, and holds exactly the tokens of the kept documents."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.corpus import PACKED
-from schemas.manifest import Manifest
-from tests.jobs.conftest import SEQUENCE_LENGTH, Published, write, write_mixed
+from schemas.corpus import DATA
+from schemas.manifest import Manifest, Packing
+from tests.jobs.conftest import Published, write, write_mixed
 from tests.jobs.invoke import corpus_folder, documents_of, encoding, invoke, run_tiny
 
 TOKENS_PER_ROW_GROUP = 1 << 20
@@ -21,7 +18,8 @@ TOKENS_PER_ROW_GROUP = 1 << 20
 RECIPE = '''
 """A recipe of a user: no selection but what can be read, several files per domain."""
 
-from jobs.packing import PackConfig
+from jobs.packing import PackingConfig
+from jobs.packing_files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate
@@ -39,8 +37,11 @@ def several_files(source: str, tokens_per_file: int, sequence_length: int = 0) -
     decisions = annotate("select", documents, stages=[select_stage(rules, [documents.schema])])
     encoder = configured(encode.STAGE, encode.EncodeConfig(vocabulary="o200k_base"))
     tokens = annotate("tokens", documents, stages=[encoder])
-    pack = PackConfig(end_of_document=199999, sequence_length=sequence_length, tokens_per_file=tokens_per_file)
-    return corpus(documents, decisions, tokens, CorpusConfig(name="several", vocabulary="o200k_base", pack=pack))
+    files = FilesConfig(end_of_document=199999, tokens_per_file=tokens_per_file)
+    method = "best-fit" if sequence_length else "document"
+    packing = PackingConfig(method=method, sequence_length=sequence_length)
+    published = CorpusConfig(name="several", vocabulary="o200k_base", files=files, packings=(packing,))
+    return corpus(documents, decisions, tokens, published)
 '''
 
 
@@ -74,41 +75,43 @@ def test_datasets_streams(published: Published) -> None:
     folder = str(corpus_folder(published.store, published.manifest))
     streamed = list(datasets.load_dataset(folder, split="train", streaming=True))
     assert sum(len(row["tokens"]) for row in streamed) == published.manifest.tokens
-    assert list(streamed[0]) == PACKED.names
+    assert list(streamed[0]) == DATA.names
     one = datasets.load_dataset(folder, "markdown", split="train", streaming=True)
     assert sum(len(row["tokens"]) for row in one) == published.manifest.domains["markdown"]
 
 
 def test_duckdb_reads_it(published: Published) -> None:
     files = f"{corpus_folder(published.store, published.manifest)}/data/*/*.parquet"
-    kind, tokens, rows = duckdb.sql(
-        f"SELECT any_value(typeof(tokens)), sum(len(tokens)), count(*) FROM read_parquet('{files}')"
-    ).fetchall()[0]
+    columns = "any_value(typeof(tokens)), sum(len(tokens)), count(*)"
+    kind, tokens, rows = duckdb.connect().execute(f"SELECT {columns} FROM read_parquet('{files}')").fetchall()[0]
     assert (kind, tokens) == ("INTEGER[]", published.manifest.tokens)
     assert rows == sum(file.rows for file in published.manifest.files)
 
 
 def test_pyarrow_reads_it(published: Published) -> None:
     dataset = pads.dataset(corpus_folder(published.store, published.manifest) / "data", format="parquet")
-    assert dataset.schema.equals(PACKED)
+    assert dataset.schema.equals(DATA)
     table = dataset.to_table(columns=["tokens"])
     assert len(table["tokens"].combine_chunks().flatten()) == published.manifest.tokens
-    lengths = {len(row) for row in table["tokens"].to_pylist()}
-    assert max(lengths) == SEQUENCE_LENGTH
 
 
 def test_the_folder_holds_what_the_manifest_lists(published: Published) -> None:
     folder = corpus_folder(published.store, published.manifest)
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     listed = {file.path for file in published.manifest.files}
+    for packing in published.manifest.packings:
+        listed |= {f"packings/{packing.name}/packing.json", *(file.path for file in packing.files)}
+        written = Packing.model_validate_json((folder / f"packings/{packing.name}/packing.json").read_bytes())
+        assert written == packing
     assert found == listed | {"README.md", "manifest.json", "summary.parquet"}
     assert Manifest.model_validate_json((folder / "manifest.json").read_bytes()) == published.manifest
     assert sum(published.manifest.domains.values()) == published.manifest.tokens
 
 
 def test_parquet_is_made_for_streaming_readers(tmp_path: Path) -> None:
-    lines = "".join(f"{n} {n * 7919 % 10007}\n" for n in range(250_000))
-    write(tmp_path / "input/numbers.txt", lines)
+    for part in range(100):
+        lines = "".join(f"{n} {n * 7919 % 10007}\n" for n in range(part * 2500, part * 2500 + 2500))
+        write(tmp_path / f"input/numbers{part}.txt", lines)
     manifest = run_tiny(tmp_path / "store", tmp_path / "input")
     assert manifest.tokens > TOKENS_PER_ROW_GROUP
     (file,) = manifest.files
@@ -116,9 +119,9 @@ def test_parquet_is_made_for_streaming_readers(tmp_path: Path) -> None:
     groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
     assert len(groups) == -(-manifest.tokens // TOKENS_PER_ROW_GROUP)
     for group in groups:
-        tokens = group.column(0)
+        tokens = group.column(1)
         assert tokens.path_in_schema == "tokens.list.element"
-        assert tokens.num_values <= TOKENS_PER_ROW_GROUP
+        assert tokens.num_values <= 1.02 * TOKENS_PER_ROW_GROUP
         assert tokens.compression == "ZSTD"
         assert not {"PLAIN_DICTIONARY", "RLE_DICTIONARY"} & set(tokens.encodings)
 
@@ -153,26 +156,9 @@ def check_documents(store: Path, manifest: Manifest) -> None:
     for file in manifest.files:
         rows = pq.read_table(corpus_folder(store, manifest) / file.path).to_pylist()
         assert len(rows) == file.rows
-        for document_id, tokens in split_documents(rows):
-            assert document_id not in found
-            found[document_id] = tokens
+        for row in rows:
+            assert row["document_id"] not in found
+            assert row["num_tokens"] == len(row["tokens"])
+            found[row["document_id"]] = row["tokens"]
     assert found == wanted
     assert sum(len(tokens) for tokens in found.values()) == manifest.tokens
-
-
-def split_documents(rows: list[dict[str, Any]]) -> Iterator[tuple[bytes, list[int]]]:
-    """(id, tokens) of the documents of a file: its rows one after the other, cut where a document starts."""
-    flat = np.concatenate([np.empty(0, np.int32), *(np.asarray(row["tokens"], np.int32) for row in rows)])
-    starts, ids, base = [], [], 0
-    for row in rows:
-        pieces = zip(row["document_id"], row["document_start"], row["document_offset"], strict=True)
-        for number, (document_id, start, offset) in enumerate(pieces):
-            assert (offset == 0) or (number == 0 and start == 0 and ids[-1] == document_id)
-            if offset:
-                assert base - starts[-1] == offset
-            else:
-                starts.append(base + start)
-                ids.append(document_id)
-        base += len(row["tokens"])
-    for document_id, start, end in zip(ids, starts, [*starts, len(flat)][1:], strict=True):
-        yield document_id, flat[start:end].tolist()

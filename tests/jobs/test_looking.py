@@ -26,10 +26,12 @@ def test_ls_and_show(published: Published) -> None:
     assert Path(listed["path"]).is_dir()
     assert "tiny@1" in invoke("ls", "--store", published.store).out
     shown = invoke("show", "tiny", "--store", published.store, "--json").json
-    assert shown == published.manifest.model_dump()
+    assert shown == published.manifest.model_dump() | {"added_packings": []}
     text = invoke("show", "tiny@1", "--store", published.store).out
     assert f"{published.manifest.tokens:,} tokens of cl100k_base" in text
     assert "broken-link 1" in text
+    (packing,) = published.manifest.packings
+    assert f"packing best-fit-64: {packing.sequences:,} sequences of 64 tokens" in text
 
 
 def test_ls_of_an_empty_store(tmp_path: Path) -> None:
@@ -75,13 +77,10 @@ def test_why_names_where_the_tokens_are(published: Published) -> None:
     kept = table.filter(table["keep"]).select(["path", "text"]).to_pylist()
     for document in kept[::5]:
         (entry,) = invoke("why", "tiny", document["path"], "--store", published.store, "--json").json
-        tokens: list[int] = []
-        rows = pq.read_table(entry["tokens"]["url"])["tokens"].to_pylist()[entry["tokens"]["row"] :]
-        for row in rows:
-            tokens += row
-        tokens = tokens[entry["tokens"]["position"] :]
-        tokens = tokens[: tokens.index(published.manifest.end_of_document)]
-        assert program.decode(tokens) == document["text"]
+        row = pq.read_table(entry["tokens"]["url"]).slice(entry["tokens"]["row"], 1).to_pylist()[0]
+        assert row["document_id"].hex() == entry["document_id"]
+        assert row["tokens"][-1] == published.manifest.end_of_document
+        assert program.decode(row["tokens"][:-1]) == document["text"]
 
 
 FATES = {

@@ -24,7 +24,7 @@ from tests.jobs.conftest import Published, write_mixed
 from tests.jobs.invoke import documents_of, invoke
 
 RECIPE = '''
-from jobs.packing import PackConfig
+from jobs.packing_files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate
@@ -44,8 +44,8 @@ def with_trees(source: list[str] = []) -> Corpus:
     rules = SelectConfig(predicates=(Predicate(name="small", sql="size < 700"),))
     decisions = annotate("select", documents, stages=[select_stage(rules, [documents.schema])])
     tokens = annotate("tokens", documents, stages=[configured(encode.STAGE, encode.EncodeConfig())])
-    pack = PackConfig(end_of_document=load_vocabulary("cl100k_base").special_token())
-    config = CorpusConfig(name="trees", vocabulary="cl100k_base", pack=pack)
+    files = FilesConfig(end_of_document=load_vocabulary("cl100k_base").special_token())
+    config = CorpusConfig(name="trees", vocabulary="cl100k_base", files=files)
     return corpus(documents, decisions, tokens, config, marks=(syntax,))
 '''
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.packing import PackConfig
+from jobs.packing_files import FilesConfig
 from jobs.publish import CorpusConfig, corpus, publish
 from jobs.sources import parse_sources
 from jobs.syntax_looking import MLCPD_ZERO_ERROR, show_statistics, statistics_of
@@ -283,7 +283,7 @@ def publish_programs(folder: Path, *, with_statistics: bool = True) -> tuple[Pat
         documents,
         decisions,
         tokens,
-        CorpusConfig(name="programs", vocabulary="cl100k_base", pack=PackConfig(end_of_document=100257)),
+        CorpusConfig(name="programs", vocabulary="cl100k_base", files=FilesConfig(end_of_document=100257)),
         marks=(syntax_of,),
         reports=(syntax_statistics(documents, syntax_of),) if with_statistics else (),
     )

@@ -7,7 +7,7 @@ import pytest
 from pipeline import catalog
 from pipeline.errors import CorruptShardError, NotFoundError, PublishError
 from pipeline.storage import LocalStorage
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, Packing
 
 
 def manifest(identity: str, version: str = "", name: str = "mill") -> Manifest:
@@ -17,7 +17,6 @@ def manifest(identity: str, version: str = "", name: str = "mill") -> Manifest:
         identity=identity,
         recipe="tiny",
         parameters={},
-        sequence_length=0,
         vocabulary="cl100k_base",
         end_of_document=1,
         documents=0,
@@ -26,6 +25,7 @@ def manifest(identity: str, version: str = "", name: str = "mill") -> Manifest:
         languages={},
         licenses={},
         files=[],
+        packings=[],
         sources=[],
         funnel=[],
         steps=[],
@@ -88,6 +88,52 @@ def test_racing_publishers_get_versions_of_their_own(storage: LocalStorage) -> N
         versions = list(pool.map(race, range(6)))
     assert sorted(versions) == ["1", "2", "3", "4", "5", "6"]
     assert all(catalog.load(storage, f"mill@{v}").identity == str(n) for n, v in enumerate(versions))
+
+
+def packing(identity: str) -> Packing:
+    return Packing(
+        name="mine",
+        identity=identity,
+        method="best-fit",
+        sequence_length=8,
+        seed=0,
+        padding=1,
+        sequences=0,
+        tokens=0,
+        pieces=0,
+        files=[],
+    )
+
+
+def test_of_racing_packings_of_one_name_one_wins(storage: LocalStorage) -> None:
+    version, barrier = publish(storage, manifest("x")), threading.Barrier(6)
+
+    def race(number: int) -> str:
+        barrier.wait()
+        try:
+            sources = {"packings/mine/a/part-00000.parquet": "shards/one"}
+            assert catalog.publish_packing(storage, version, packing(str(number % 3)), sources) in (True, False)
+        except PublishError as error:
+            return str(error)
+        return str(number % 3)
+
+    with ThreadPoolExecutor(6) as pool:
+        ends = list(pool.map(race, range(6)))
+    losers = [end for end in ends if "mill@1 has another packing mine: best-fit, 8 tokens, seed 0" in end]
+    winners = [end for end in ends if end not in losers]
+    assert len(winners) == 2
+    (found,) = catalog.packings(storage, version)
+    assert {found.identity} == {*winners}
+    assert catalog.is_packing_complete(storage, version, "mine")
+    assert catalog.versions(storage, "mill") == ["1"]
+    assert storage.read("corpora/mill/1/packings/mine/a/part-00000.parquet") == b"data"
+
+
+def test_a_packing_of_an_incomplete_version_is_refused(storage: LocalStorage) -> None:
+    claimed = manifest("x", "1")
+    assert storage.create("catalog/mill/1.json", claimed.model_dump_json().encode())
+    with pytest.raises(PublishError, match="mill@1 is incomplete: run its recipe again first"):
+        catalog.publish_packing(storage, claimed, packing("x"), {})
 
 
 def test_names_that_do_not_exist_name_those_that_do(storage: LocalStorage) -> None:

@@ -32,8 +32,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     write_sources(folder / "source")
     made = make(folder, "--local", hash_seed=1)
     steps = {name.split("/")[1].rpartition("-")[0] for name in made if name.startswith("shards/")}
-    wanted = {"documents", "marks", "duplicates", "select", "tokens", "placement", "pack", "index", "summary"}
-    assert wanted | {"slow-map", "slow-shuffle"} <= steps
+    wanted = {"documents", "marks", "duplicates", "select", "tokens", "placement", "files", "index", "summary"}
+    assert wanted | {"slow-map", "slow-shuffle", "packing-best-fit-2048"} <= steps
     assert {"corpora/slow/1/manifest.json", "corpora/slow/1/data/python/part-00000.parquet"} <= made.keys()
     return made
 
