@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from schemas import manifest
+from schemas.alignment import ALIGNMENT_MEASURES, ALIGNMENT_STATUSES
 from schemas.ast import CONCEPTS, STATUSES
 from schemas.documents import PROBLEMS
 
@@ -33,7 +34,16 @@ ARROW = {
         ("schemas.ast", "UNITS"),
         ("schemas.syntax_statistics", "SYNTAX_STATISTICS"),
     ),
-    "Tokens and their places": (("schemas.tokens", "TOKENS"), ("schemas.corpus", "PLACEMENT")),
+    "Tokens and their places": (
+        ("schemas.tokens", "TOKENS"),
+        ("schemas.words", "WORDS"),
+        ("schemas.fim", "FIM"),
+        ("schemas.alignment", "ALIGNMENT"),
+        ("schemas.alignment", "ALIGNMENT_STATISTICS"),
+        ("schemas.repository", "REPOSITORY"),
+        ("schemas.corpus", "PLACEMENT"),
+    ),
+    "Tokenizer training": (("schemas.pretokens", "PRETOKENS"), ("schemas.pretokens", "TOKENIZER")),
     "Published": (
         ("schemas.corpus", "DATA"),
         ("schemas.corpus", "PACKING"),
@@ -49,6 +59,10 @@ NAMES = {
     "Syntax trees": (
         ("Statuses", "schemas.ast.STATUSES", "why a document has a tree, or none", STATUSES),
         ("Concepts", "schemas.ast.CONCEPTS", "what a node is, in every language", CONCEPTS),
+    ),
+    "Tokens and their places": (
+        ("Statuses", "schemas.alignment.ALIGNMENT_STATUSES", "why tokens are aligned, or not", ALIGNMENT_STATUSES),
+        ("Measures", "schemas.alignment.ALIGNMENT_MEASURES", "what is counted", ALIGNMENT_MEASURES),
     ),
 }
 """Names that columns hold, by section: title, where they are defined, head of the table, names with meanings."""

@@ -77,7 +77,7 @@ def _sequences(manifest: Manifest) -> list[str]:
         "A packing is an index over the documents; tokens are stored once. With gristmill installed:",
         "",
         "```python",
-        "from jobs.sequences import open_version",
+        "from jobs.packing.sequences import open_version",
         f'for table in open_version("PATH_OF_THIS_FOLDER").sequences("{manifest.packings[0].name}"):',
         "    table  # tokens, document_id, document_start, document_offset, cu_seqlens, loss_mask",
         "```",

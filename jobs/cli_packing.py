@@ -28,9 +28,9 @@ from jobs.options import complete_corpus, edge, json_option, site_option, store_
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the sequences.")
 def pack(**values: Any) -> None:
     """Add another packing to a published version; its data is not touched. CORPUS is NAME or NAME@VERSION."""
-    from jobs import packing_command
+    from jobs.packing import command
 
-    edge(packing_command.add_packing)(**values)
+    edge(command.add_packing)(**values)
 
 
 @click.command()
@@ -44,9 +44,9 @@ def trace(**values: Any) -> None:
 
     PACKING is a packing of CORPUS, FILE a path of it or its end (python/part-00000), ROW counts from 0.
     """
-    from jobs import packing_trace
+    from jobs.packing import provenance
 
-    edge(packing_trace.show_trace)(**values)
+    edge(provenance.show_trace)(**values)
 
 
 @click.command()

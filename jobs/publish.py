@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from jobs import card
 from jobs.index import build_index
-from jobs.packing import PackingConfig, pack, packing_of
-from jobs.packing_files import FilesConfig, domain_totals, files_of, shuffle
+from jobs.packing.files import FilesConfig, domain_totals, files_of, shuffle
+from jobs.packing.packings import PackingConfig, pack, packing_of
 from jobs.placement import PlacementConfig, placement_stage
 from jobs.summary import summarize
 from pipeline import catalog

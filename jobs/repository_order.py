@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.imports import Files, resolve
 from jobs.partitions import num_partitions
+from jobs.repository_imports import Files, resolve
 from pipeline.dataset import Dataset
 from pipeline.exchange import PARTITION, Aligned, Exchange, Feed, Place, Reduced, exchange
 from schemas.columns import columns

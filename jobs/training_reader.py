@@ -15,9 +15,9 @@ import pyarrow as pa
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from jobs.packing_rows import Documents, Index, gather
+from jobs.packing.rows import Documents, Index, gather
+from jobs.packing.sequences import Version
 from jobs.placement import mix
-from jobs.sequences import Version
 from schemas.manifest import Packing, PackingFile
 
 Sample = dict[str, torch.Tensor]

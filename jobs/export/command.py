@@ -16,7 +16,7 @@ from jobs.export.ragged import COLUMNS
 from jobs.export.reading import DOCUMENT_COLUMNS, Contents
 from jobs.export.transfer import Identity, transfer, verify
 from jobs.looking import existing_storage, print_json, standard_output
-from jobs.sequences import Version, open_version
+from jobs.packing.sequences import Version, open_version
 from pipeline.errors import NotFoundError, RecipeError
 from schemas.manifest import Manifest
 from stages.tokenization.pieces import pieces_of

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from jobs.export.layout import Rows, Unit
 from jobs.export.ragged import ragged
-from jobs.sequences import Version
+from jobs.packing.sequences import Version
 from schemas.manifest import Packing, PackingFile
 
 DOCUMENT_COLUMNS = ("tokens", "document_id")

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from jobs.deduplicate import deduplicate_exact
-from jobs.packing import Method, PackingConfig
-from jobs.packing_files import FilesConfig
+from jobs.packing.files import FilesConfig
+from jobs.packing.packings import Method, PackingConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate

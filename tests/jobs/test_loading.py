@@ -18,8 +18,8 @@ TOKENS_PER_ROW_GROUP = 1 << 20
 RECIPE = '''
 """A recipe of a user: no selection but what can be read, several files per domain."""
 
-from jobs.packing import PackingConfig
-from jobs.packing_files import FilesConfig
+from jobs.packing.packings import PackingConfig
+from jobs.packing.files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate

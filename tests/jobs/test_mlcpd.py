@@ -24,7 +24,7 @@ from tests.jobs.conftest import Published, write_mixed
 from tests.jobs.invoke import documents_of, invoke
 
 RECIPE = '''
-from jobs.packing_files import FilesConfig
+from jobs.packing.files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate

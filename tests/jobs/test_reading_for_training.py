@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jobs.export.command import ExportConfig, export
-from jobs.sequences import Version, open_version
+from jobs.packing.sequences import Version, open_version
 from schemas.manifest import Manifest
 from tests.jobs.conftest import write, write_mixed
 from tests.jobs.invoke import corpus_folder, invoke
@@ -29,8 +29,8 @@ WORLD = 2
 BATCH = 3
 
 RECIPE = '''
-from jobs.packing import PackingConfig
-from jobs.packing_files import FilesConfig
+from jobs.packing.packings import PackingConfig
+from jobs.packing.files import FilesConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.sources import parse_sources
 from pipeline.annotate import annotate

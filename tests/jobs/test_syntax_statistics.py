@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.packing_files import FilesConfig
+from jobs.packing.files import FilesConfig
 from jobs.publish import CorpusConfig, corpus, publish
 from jobs.sources import parse_sources
 from jobs.syntax_looking import MLCPD_ZERO_ERROR, show_statistics, statistics_of

@@ -14,7 +14,7 @@ from jobs.export import command
 from jobs.export.command import FORMATS, ExportConfig, check_export, export, export_version
 from jobs.export.ragged import ragged
 from jobs.export.transfer import MARKER, verify
-from jobs.sequences import Version, open_version
+from jobs.packing.sequences import Version, open_version
 from pipeline.errors import CorruptShardError, NotFoundError, PublishError, RecipeError
 from tests.jobs.conftest import SEQUENCE_LENGTH, Published
 from tests.jobs.invoke import corpus_folder
