@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 READY := $(VENV)/.ready
 PINS := infra/constraints.txt
+BARE := infra/without-dependencies.txt
 
 .PHONY: help env tiny test check format bench docs pins clean
 
@@ -57,8 +58,9 @@ $(CORE): pyproject.toml $(PINS) | $(BIN)/pip
 	$(BIN)/pip install --quiet --no-compile -c $(PINS) -e .
 	@touch $@
 
-$(READY): $(CORE)
+$(READY): $(CORE) $(BARE)
 	$(BIN)/pip install --quiet --no-compile -c $(PINS) -e '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --no-deps -r $(BARE)
 	@touch $@
 
 # Debian ships Python without ensurepip unless python3-venv is installed; a pip outside can fill a bare environment.

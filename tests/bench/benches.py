@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from pipeline.execute import THREAD_VARIABLES
+from tests.bench import encoding, tokenization
 from tests.bench.material import CORPUS, ROOT
 from tests.bench.peers import DUPLICATES, PARSE, TOKENIZE, Peer, is_installed, time_peer, why_skipped
 from tests.bench.program import Timing
@@ -209,6 +210,43 @@ def bench_syntax(bench: Bench) -> Iterator[Figure]:
     yield from bench.peers("syntax", PARSE)
 
 
+def bench_exactness(bench: Bench) -> Iterator[Figure]:
+    """Ids against the references', over all corpora beside the repository."""
+    if not CORPUS.is_dir():
+        bench.skipped.append("exactness: no code corpus beside the repository")
+        return
+    yield from tokenization.bench_exactness(bench.store, quick=bench.sizes.quick)
+
+
+def bench_encoding(bench: Bench) -> Iterator[Figure]:
+    """Documents to token shards against the bound; memory over 10 GB."""
+    yield from encoding.bench_encoding(bench.repeat, quick=bench.sizes.quick)
+
+
+def bench_views(bench: Bench) -> Iterator[Figure]:
+    """Tokens beside trees, stochastic and dynamic views."""
+    if not CORPUS.is_dir():
+        bench.skipped.append("views: no code corpus beside the repository")
+        return
+    yield from tokenization.bench_views(bench.repeat, quick=bench.sizes.quick)
+
+
+def bench_training(bench: Bench) -> Iterator[Figure]:
+    """Learning a tokenizer, beside the trainer of tokenizers."""
+    if not CORPUS.is_dir():
+        bench.skipped.append("training: no code corpus beside the repository")
+        return
+    yield from tokenization.bench_training(bench.repeat, quick=bench.sizes.quick)
+
+
+def bench_packing(bench: Bench) -> Iterator[Figure]:
+    """Best-fit packing and the global shuffle."""
+    has_corpus = CORPUS.is_dir()
+    if not has_corpus:
+        bench.skipped.append("packing: no code corpus beside the repository; the shuffle alone is measured")
+    yield from tokenization.bench_packing(bench.store, bench.repeat, has_corpus=has_corpus, quick=bench.sizes.quick)
+
+
 def bench_tiny(bench: Bench) -> Iterator[Figure]:
     """The recipe `tiny` from the command line into an empty store."""
     runs = [_tiny(bench) for _ in range(bench.repeat)]
@@ -244,5 +282,10 @@ BENCHES: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
     "tokens": bench_tokens,
     "duplicates": bench_duplicates,
     "syntax": bench_syntax,
+    "exactness": bench_exactness,
+    "encoding": bench_encoding,
+    "views": bench_views,
+    "training": bench_training,
+    "packing": bench_packing,
     "tiny": bench_tiny,
 }

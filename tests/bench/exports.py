@@ -1,7 +1,7 @@
 """`python -m tests.bench.exports [--tokens N] [--json FILE]`: our writers beside those of the libraries, in one run.
 
 Packed rows of 2,048 tokens lie in memory; what is timed is their way to files. A library that is not installed
-(infra/readers.txt) is left out.
+(infra/without-dependencies.txt) is left out.
 """
 
 import argparse

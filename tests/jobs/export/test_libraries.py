@@ -47,7 +47,7 @@ CASES = {
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_the_library_reads_every_token_and_writes_the_same_bytes(name: str, tmp_path: Path) -> None:
     if find_spec(MODULES[name]) is None:
-        pytest.skip("not installed; pip install --no-deps -r infra/readers.txt")
+        pytest.skip("not installed; pip install --no-deps -r infra/without-dependencies.txt")
     fmt = FORMATS[name]
     for kind, (layout, counts) in CASES[name].items():
         (tmp_path / kind).mkdir()

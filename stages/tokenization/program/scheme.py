@@ -1,0 +1,106 @@
+"""What of a vocabulary the array program needs, read from ranks or from a byte-level `tokenizer.json`."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.tokenization.pieces import Pieces, byte_alphabet, merges_of, pieces_of
+from stages.tokenization.program.merge_table import check_order, effective_merges
+from stages.tokenization.training.policies import PATTERNS
+from stages.tokenization.vocabulary import SPLITS, Vocabulary
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+_PATTERNS = {pattern: split for split, pattern in PATTERNS.items()} | {_GPT2: "r50k"}
+_PATTERNS |= {SPLITS[split]: split for split in ("r50k", "qwen", "o200k", "tekken")}
+"""Splits of `scanner.SPLIT_RULES` by the pattern that a `tokenizer.json` writes. cl100k as tiktoken writes it is not
+among them: Hugging Face tokenizers reads it otherwise."""
+
+_FOREIGN = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+"""Settings of a BPE model that change what it does in ways that the program does not follow."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scheme:
+    """A byte-level BPE with a known split."""
+
+    split: str
+    """Key of `scanner.SPLIT_RULES`."""
+    pieces: Pieces
+    merges: npt.NDArray[np.int32]
+    """Rows (left id, right id, new id) in order, each pair once."""
+    byte_ids: npt.NDArray[np.int32]
+    """The id of each byte."""
+    whole: bool
+    """A pretoken that is a token is that token even where merges do not lead there."""
+
+
+def read_scheme(vocabulary: Vocabulary) -> Scheme:
+    """The scheme of a vocabulary. Raises ValueError for one that the program cannot encode exactly as its reference."""
+    if vocabulary.kind == "sentencepiece":
+        raise ValueError(f"vocabulary {vocabulary.name} is a SentencePiece model; engine='torch' needs byte-level BPE")
+    split, whole = (vocabulary.split, True) if vocabulary.split else _read_json(vocabulary)
+    pieces = pieces_of(vocabulary)
+    byte_ids = _byte_ids(vocabulary, pieces)
+    merges = effective_merges(merges_of(vocabulary))
+    check_order(merges, byte_ids, pieces, vocabulary.name)
+    return Scheme(split=split, pieces=pieces, merges=merges, byte_ids=byte_ids, whole=whole)
+
+
+def _byte_ids(vocabulary: Vocabulary, pieces: Pieces) -> npt.NDArray[np.int32]:
+    ids = np.full(256, -1, np.int32)
+    single = np.flatnonzero(pieces.lengths == 1)
+    ids[pieces.data[pieces.offsets[single]]] = single
+    if (ids < 0).any():
+        raise ValueError(f"vocabulary {vocabulary.name} has no token for the bytes {np.flatnonzero(ids < 0).tolist()}")
+    return ids
+
+
+def _read_json(vocabulary: Vocabulary) -> tuple[str, bool]:
+    """The split of a `tokenizer.json`, and whether a pretoken that is a token is left whole."""
+    config = json.loads(vocabulary.content)
+    model = config["model"]
+    reason = _foreign(config, model)
+    split = "" if reason else _split_of(config.get("pre_tokenizer"))
+    if not split:
+        reason = reason or f"it splits by {json.dumps(config.get('pre_tokenizer'))[:300]}, none of the known splits"
+        raise ValueError(f"vocabulary {vocabulary.name}: {reason}; engine='torch' cannot encode it")
+    return split, bool(model.get("ignore_merges"))
+
+
+def _foreign(config: dict[str, Any], model: dict[str, Any]) -> str:
+    """Why the program does not know what this tokenizer does; empty if it does."""
+    if model.get("type", "BPE") != "BPE":
+        return f"it is a {model['type']} model"
+    if config.get("normalizer"):
+        return f"it normalizes text by {config['normalizer'].get('type')}"
+    odd = [setting for setting in _FOREIGN if model.get(setting)]
+    if odd:
+        return f"its model sets {odd[0]}={model[odd[0]]!r}"
+    plain = [token["content"] for token in config.get("added_tokens") or [] if not token["special"]]
+    if plain:
+        return f"it has added tokens that are not special, such as {plain[0]!r}"
+    special = {token["content"] for token in config.get("added_tokens") or []}
+    spelt = sorted(name for name in special & set(model["vocab"]) if set(name) <= set(byte_alphabet()))
+    if model.get("ignore_merges") and any(name.isalpha() for name in spelt):
+        return f"the special token {spelt[0]!r} is a word that text can hold, and ignore_merges would make it"
+    return ""
+
+
+def _split_of(pre_tokenizer: dict[str, Any] | None) -> str:
+    """The split of these pre-tokenizers of a `tokenizer.json`; empty if it is none of the known."""
+    parts = [pre_tokenizer] if pre_tokenizer else []
+    if parts and parts[0]["type"] == "Sequence":
+        parts = parts[0]["pretokenizers"]
+    if not parts or parts[-1]["type"] != "ByteLevel" or parts[-1].get("add_prefix_space", True):
+        return ""
+    if len(parts) == 1:
+        return "r50k" if parts[0].get("use_regex", True) else ""
+    if len(parts) > 2 or parts[0]["type"] != "Split" or parts[-1].get("use_regex", True):
+        return ""
+    isolated = parts[0]["behavior"] == "Isolated" and not parts[0]["invert"]
+    matches = parts[0]["behavior"] == "Removed" and parts[0]["invert"]
+    return _PATTERNS.get(parts[0]["pattern"].get("Regex", ""), "") if isolated or matches else ""
