@@ -83,7 +83,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if any(blocks(p, "console"))], ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", [p for p in PAGES if any(blocks(p, "console", "python"))], ids=lambda p: p.stem)
 def test_page_runs(page: Path, folder: Path) -> None:
     for language, file, text in blocks(page, "console", "python", "toml"):
         if file:

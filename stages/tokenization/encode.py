@@ -3,8 +3,10 @@
 Reads `text`; writes `tokens` and `num_tokens`, null where `text` is.
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,16 +14,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Resources, Stage, Transform
-from schemas.tokens import TOKENS
+from pipeline.stage import Configured, Resources, Stage, Transform
+from schemas.tokens import TOKENIZER_KEY, TOKENS
 from stages.text_views import string_chunks, text_views
 from stages.tokenization.certify import certify_engine, certify_rows
-from stages.tokenization.engines import Engine, Gigatoken, Ids, Offsets, Reference
-from stages.tokenization.vocabulary import SHIPPED, SPLITS, load_vocabulary
+from stages.tokenization.classes import class_table_digest
+from stages.tokenization.engines import Ids, Offsets, Reference, open_engine
+from stages.tokenization.shipped import SHIPPED
+from stages.tokenization.vocabulary import SPLITS, Vocabulary, load_vocabulary
 
 TokenArray: TypeAlias = "pa.ListArray[Any]"
 
-ENGINES = ("gigatoken", "reference")
+ENGINES = ("gigatoken", "reference", "torch")
+DEVICES = ("auto", "cpu", "cuda")
+
+_LIBRARIES = ("gigatoken", "sentencepiece", "tiktoken", "tokenizers")
 
 _BATCH_BYTES = 32_000_000
 """Text encoded in one call: bounds how far an engine's memory can grow between two looks at it."""
@@ -32,19 +39,25 @@ class EncodeConfig:
     """Which ids, and how they are proved."""
 
     vocabulary: str = "cl100k_base"
-    """A shipped vocabulary, or the path of a `tokenizer.json` or of a tiktoken rank file, readable by every worker."""
+    """A shipped vocabulary, or the path of a `tokenizer.json`, a `tekken.json`, a SentencePiece model or a tiktoken
+    rank file, readable by every worker."""
     vocabulary_sha256: str = ""
     """Hex digest of the file; required for a path, so that the content of a path is part of identity."""
     split: str = ""
     """How text is cut into pieces: required for a rank file, empty otherwise."""
     engine: str = "gigatoken"
-    """`gigatoken`, or `reference`: tiktoken or Hugging Face tokenizers, ten times slower and the same ids."""
+    """`gigatoken`; `torch`, the array program, for devices; or `reference`: tiktoken, Hugging Face tokenizers or
+    SentencePiece, ten times slower. All give the same ids."""
+    device: str = "auto"
+    """Of the engine `torch`: `cpu`, `cuda`, or `auto`, CUDA where it is there."""
     certify_rows: int = 8
     """Texts of every 32 MB that the reference encodes too, chosen by content."""
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine={self.engine!r} must be one of {', '.join(ENGINES)}")
+        if self.device not in DEVICES or (self.device != "auto" and self.engine != "torch"):
+            raise ValueError(f"device={self.device!r} must be auto, or with engine='torch' one of {', '.join(DEVICES)}")
         if self.certify_rows < 0:
             raise ValueError(f"certify_rows must not be negative, got {self.certify_rows}")
         if self.split and self.split not in SPLITS:
@@ -58,18 +71,37 @@ class EncodeConfig:
 def _open(config: EncodeConfig) -> Transform:
     vocabulary = load_vocabulary(config.vocabulary, sha256=config.vocabulary_sha256, split=config.split)
     reference = Reference(vocabulary)
-    engine: Engine = reference
-    if config.engine == "gigatoken":
-        engine = Gigatoken(vocabulary)
-        certify_engine(engine, reference, vocabulary.name)
+    engine = open_engine(config.engine, vocabulary, reference, config.device)
+    if engine is not reference:
+        certify_engine(engine, reference, vocabulary)
+    metadata = {TOKENIZER_KEY: json.dumps(_description(vocabulary, config), sort_keys=True).encode()}
 
     def encode(table: pa.Table) -> pa.Table:
-        batches = (batch for chunk in string_chunks(table["text"]) for batch in _batches(chunk))
-        arrays = [_encode_batch(batch, engine, reference, config) for batch in batches]
+        arrays = []
+        for batch in (batch for chunk in string_chunks(table["text"]) for batch in _batches(chunk)):
+            offsets, data, valid = _views(batch)
+            starts, ids = encoded = engine.encode(offsets, data)
+            if engine is not reference:
+                rows = config.certify_rows
+                certify_rows(offsets, data, encoded, engine, reference, rows=rows, vocabulary=vocabulary)
+            arrays.append(_token_array(starts, ids, ~valid))
         tokens = pa.chunked_array(arrays, TOKENS.field("tokens").type)
-        return pa.table([tokens, pc.list_value_length(tokens)], schema=TOKENS)
+        return pa.table([tokens, pc.list_value_length(tokens)], schema=TOKENS.with_metadata(metadata))
 
     return encode
+
+
+def _description(vocabulary: Vocabulary, config: EncodeConfig) -> dict[str, object]:
+    """What the ids depend on, for the metadata of each shard: nothing that differs between machines."""
+    libraries = [*_LIBRARIES, *(["torch"] if config.engine == "torch" else [])]
+    return {
+        "vocabulary": vocabulary.digest,
+        "kind": vocabulary.kind,
+        "split": vocabulary.split,
+        "character_classes": class_table_digest() if vocabulary.kind == "ranks" else None,
+        "engine": config.engine,
+        "libraries": {library: version(library) for library in libraries},
+    }
 
 
 def _batches(text: pa.StringArray) -> Iterator[pa.StringArray]:
@@ -83,19 +115,13 @@ def _batches(text: pa.StringArray) -> Iterator[pa.StringArray]:
         start = end
 
 
-def _encode_batch(text: pa.StringArray, engine: Engine, reference: Reference, config: EncodeConfig) -> TokenArray:
-    valid = text.is_valid().to_numpy(zero_copy_only=False)
-    offsets, data = text_views(text if valid.all() else _without_nulls(text))
-    starts, ids = encoded = engine.encode(offsets, data)
-    if engine is not reference:
-        certify_rows(offsets, data, encoded, engine, reference, rows=config.certify_rows, name=config.vocabulary)
-    return _token_array(starts, ids, ~valid)
-
-
-def _without_nulls(text: pa.StringArray) -> pa.StringArray:
+def _views(text: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Offsets and bytes of the texts, empty where there is none, and where there is one."""
+    if not text.null_count:
+        return *text_views(text), np.ones(len(text), np.bool_)
     filled = text.fill_null("")
     assert isinstance(filled, pa.StringArray)
-    return filled
+    return *text_views(filled), text.is_valid().to_numpy(zero_copy_only=False)
 
 
 def _token_array(starts: Offsets, ids: Ids, nulls: npt.NDArray[np.bool_]) -> TokenArray:
@@ -107,10 +133,20 @@ def _token_array(starts: Offsets, ids: Ids, nulls: npt.NDArray[np.bool_]) -> Tok
 
 STAGE: Stage[EncodeConfig] = Stage(
     name="encode",
-    version=1,
+    version=2,
     reads=pa.schema([("text", pa.string())]),
     writes=TOKENS,
     open=_open,
     resources=Resources(memory_bytes=2_500_000_000),
-    libraries=("gigatoken", "tiktoken", "tokenizers"),
+    libraries=_LIBRARIES,
 )
+
+
+def encode_stage(config: EncodeConfig) -> Configured[EncodeConfig]:
+    """The stage with the resources that its engine needs."""
+    stage = STAGE
+    if config.engine == "torch":
+        stage = replace(stage, libraries=(*_LIBRARIES, "torch"))
+    if config.device == "cuda":
+        stage = replace(stage, resources=replace(stage.resources, gpus=1), stateful=True)
+    return Configured(stage=stage, config=config)

@@ -1,11 +1,12 @@
-"""Encoders of one vocabulary: gigatoken, fast, and the reference that certifies it.
+"""Encoders of one vocabulary: gigatoken, fast, and the reference that certifies it and every other engine.
 
-Both encode ordinarily: text that spells a special token is encoded as text.
+All encode ordinarily: text that spells a special token is encoded as text.
 """
 
+import ctypes
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -17,14 +18,19 @@ import tiktoken
 import tokenizers
 from gigatoken.gigatoken_rs import BPETokenizer, SentencePieceTokenizer, load_hf_json
 
+from stages.tokenization.disputed import disputed_rows
+from stages.tokenization.spm import load_model
 from stages.tokenization.vocabulary import SPLITS, Vocabulary
 
 Ids = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 
-_CACHE_BYTES = 1 << 30
-"""Growth of this process after which gigatoken is loaded again. It remembers each distinct piece that it has seen: it
-takes about 10 bytes per byte of text that never repeats and has no bound of its own."""
+_CACHE_BYTES = 1 << 29
+"""Growth of this process after which gigatoken is loaded again. It remembers each distinct piece that it has seen and
+has no bound of its own: text that never repeats costs about a byte of memory per byte."""
+
+_SCHEMES = {"tekken": "nemotron", "qwen": "qwen2"}
+"""What gigatoken calls our splits, where it does not call them the same."""
 
 
 class Engine(Protocol):
@@ -35,33 +41,79 @@ class Engine(Protocol):
 
 
 class Gigatoken:
-    """gigatoken on the calling thread, with bounded memory."""
+    """gigatoken on the calling thread, with bounded memory; the reference encodes texts that it would get wrong."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, reference: "Reference | None" = None) -> None:
         self._vocabulary = vocabulary
+        self._reference = reference or Reference(vocabulary)
         self._process = psutil.Process()
         self._load()
 
     def _load(self) -> None:
         self._tokenizer = _gigatoken(self._vocabulary)
+        _release_memory()
         self._loaded_bytes = self._process.memory_info().rss
 
     def encode(self, offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> tuple[Offsets, Ids]:
-        """See `Engine`. No copy on the way in or out, but for the offsets."""
+        """See `Engine`. No copy on the way in or out, but for the offsets, unless a text is left to the reference."""
         if self._process.memory_info().rss - self._loaded_bytes > _CACHE_BYTES:
             self._load()
+        starts, ids = self.encode_raw(offsets, data)
+        rows = disputed_rows(offsets, data) if self._vocabulary.kind != "sentencepiece" else np.zeros(0, np.int64)
+        if not len(rows):
+            return starts, ids
+        texts = (data[offsets[row] : offsets[row + 1]].tobytes().decode() for row in rows)
+        return _replace(starts, ids, rows, [np.array(self._reference.encode_text(text), np.int32) for text in texts])
+
+    def encode_raw(self, offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> tuple[Offsets, Ids]:
+        """What gigatoken itself says."""
         content = ak.contents.NumpyArray(data, parameters={"__array__": "byte"})
         index = ak.index.Index64(offsets.astype(np.int64))
         texts = ak.contents.ListOffsetArray(index, content, parameters={"__array__": "bytestring"})
         encoded = self._tokenizer.encode_batch(ak.Array(texts), parallel=False).layout
-        return encoded.offsets.data, encoded.content.data.view(np.int32)
+        ids: Ids = encoded.content.data.view(np.int32)
+        if self._vocabulary.offset:
+            ids += np.int32(self._vocabulary.offset)
+        return encoded.offsets.data, ids
+
+
+def _release_memory() -> None:
+    """Hands free memory back to the system; without it the heap stays as large as it ever was."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc
+    if trim is not None:
+        trim(0)
+
+
+def _replace(starts: Offsets, ids: Ids, rows: npt.NDArray[np.int64], found: Sequence[Ids]) -> tuple[Offsets, Ids]:
+    """The same ids, but those found for these rows, which ascend."""
+    lengths, pieces, end = np.diff(starts), [], 0
+    for row, new in zip(rows.tolist(), found, strict=True):
+        pieces += [ids[end : starts[row]], new]
+        end, lengths[row] = starts[row + 1], len(new)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.concatenate([*pieces, ids[end:]])
+
+
+def open_engine(name: str, vocabulary: Vocabulary, reference: "Reference", device: str) -> Engine:
+    """The engine of this name; `device` is for the torch program."""
+    if name == "reference":
+        return reference
+    if name == "gigatoken":
+        return Gigatoken(vocabulary, reference)
+    try:
+        from stages.tokenization.program.program import Program  # torch is an extra and slow to import
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ValueError("engine='torch' needs torch; run `pip install 'gristmill[train]'`") from error
+    return Program(vocabulary, device=device)
 
 
 class Reference:
-    """What ids are measured by: tiktoken for rank files, Hugging Face tokenizers for a `tokenizer.json`."""
+    """What ids are measured by: tiktoken for ranks, Hugging Face tokenizers for a `tokenizer.json`, SentencePiece."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._encode = _tiktoken(vocabulary) if vocabulary.split else _hugging_face(vocabulary)
+        open_reference = {"ranks": _tiktoken, "tokenizer.json": _hugging_face, "sentencepiece": _sentencepiece}
+        self._encode = open_reference[vocabulary.kind](vocabulary)
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of one text."""
@@ -77,7 +129,26 @@ class Reference:
 
 def _tiktoken(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
     pattern, ranks = SPLITS[vocabulary.split], vocabulary.ranks()
-    return tiktoken.Encoding(vocabulary.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={}).encode_ordinary
+    encoding = tiktoken.Encoding(vocabulary.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+
+    def encode(text: str) -> list[int]:
+        try:
+            return encoding.encode_ordinary(text)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of pyo3, which exports no class to name
+                raise
+            raise ValueError(
+                f"tiktoken cannot split a text of {len(text)} characters that begins {text[:60]!r}: a run of about a "
+                "million spaces overflows its regular expressions; use engine='gigatoken', or leave the text out"
+            ) from error
+
+    return encode
+
+
+def _sentencepiece(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
+    model = load_model(vocabulary.name, vocabulary.content)
+    encode: Callable[[str], list[int]] = model.EncodeAsIds
+    return encode
 
 
 def _hugging_face(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
@@ -94,11 +165,11 @@ def _hugging_face(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
 def _gigatoken(vocabulary: Vocabulary) -> BPETokenizer | SentencePieceTokenizer:
     try:
         if not vocabulary.split:
-            return load_hf_json(_without_special_tokens(vocabulary.content))
+            return load_hf_json(_without_special_tokens(vocabulary.tokenizer_json()))
         with tempfile.NamedTemporaryFile(suffix=".tiktoken") as file:
             file.write(vocabulary.content)
             file.flush()
-            return BPETokenizer.from_tiktoken(file.name, vocabulary.split)
+            return BPETokenizer.from_tiktoken(file.name, _SCHEMES.get(vocabulary.split, vocabulary.split))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"gigatoken cannot load vocabulary {vocabulary.name}; set engine='reference'. It says: {error}"

@@ -1,17 +1,22 @@
 """Vocabularies: what maps text to token ids, loaded from a package or a file and pinned by digest.
 
-A vocabulary is either ranks (a tiktoken file, which says nothing about how text is split, so the split is named beside
-it) or a Hugging Face `tokenizer.json`, which says everything.
+A vocabulary is ranks (a tiktoken file, which says nothing about how text is split, so the split is named beside it; or
+a `tekken.json`, which does), a Hugging Face `tokenizer.json` or a SentencePiece model, which say everything.
 """
 
 import base64
-import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import distribution
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
+
+from stages.tokenization.shipped import SHIPPED
+from stages.tokenization.spm import as_tokenizer_json, control_tokens, load_model
+from stages.tokenization.tekken import is_tekken, read_tekken
 
 SPLITS = {
     "r50k": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
@@ -24,38 +29,23 @@ SPLITS = {
         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
+    "tekken": (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+        r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    "qwen": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+        r"|\s+(?!\S)|\s+"
+    ),
 }
-"""Regular expressions that cut text into the pieces that merges stay inside, as tiktoken defines them."""
+"""Regular expressions that cut text into the pieces that merges stay inside, as their makers define them."""
 
 END_OF_TEXT = "<|endoftext|>"
+END_TOKENS = (END_OF_TEXT, "</s>", "<|end_of_text|>", "<eos>", "[EOS]")
+"""What ends a document in known vocabularies, the most telling first."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Shipped:
-    split: str
-    sha256: str
-    special_tokens: Mapping[str, int]
-
-
-SHIPPED = {
-    "cl100k_base": _Shipped(
-        split="cl100k",
-        sha256="223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-        special_tokens={
-            END_OF_TEXT: 100257,
-            "<|fim_prefix|>": 100258,
-            "<|fim_middle|>": 100259,
-            "<|fim_suffix|>": 100260,
-            "<|endofprompt|>": 100276,
-        },
-    ),
-    "o200k_base": _Shipped(
-        split="o200k",
-        sha256="446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-        special_tokens={END_OF_TEXT: 199999, "<|endofprompt|>": 200018},
-    ),
-}
-"""Vocabularies inside the package `bpe-openai`; the digests are those that tiktoken pins."""
+Kind = Literal["ranks", "tokenizer.json", "sentencepiece"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,57 +54,112 @@ class Vocabulary:
 
     name: str
     content: bytes = field(repr=False)
-    """A rank file, or a `tokenizer.json` where `split` is empty."""
+    """A rank file, a `tokenizer.json` or a SentencePiece model, as `kind` says."""
     split: str
-    """Key of `SPLITS`."""
-    special_tokens: Mapping[str, int]
+    """Key of `SPLITS`; empty where there are no ranks."""
+    special_tokens: Mapping[str, int] = field(repr=False)
     """Tokens that no text encodes to."""
+    offset: int = 0
+    """Id of rank 0."""
+    is_model: bool = False
+    """The content is a SentencePiece model."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the content is."""
+        if self.split:
+            return "ranks"
+        return "sentencepiece" if self.is_model else "tokenizer.json"
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of all that decides ids: the content, the split and the special tokens."""
-        parts = [hashlib.sha256(self.content).hexdigest(), SPLITS.get(self.split, ""), dict(self.special_tokens)]
+        """Hex SHA-256 of all that decides ids: the content, the split, the offset and the special tokens."""
+        content = hashlib.sha256(self.content).hexdigest()
+        parts = [
+            content,
+            SPLITS.get(self.split, ""),
+            dict(self.special_tokens),
+            *([self.offset] if self.offset else []),
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def special_token(self, text: str = END_OF_TEXT) -> int:
-        """Id of a special token; the default ends a document."""
-        if text not in self.special_tokens:
-            known = ", ".join(sorted(self.special_tokens)) or "none"
-            raise ValueError(f"vocabulary {self.name} has no special token {text!r}; it has: {known}")
-        return self.special_tokens[text]
+    def special_token(self, text: str = "") -> int:
+        """Id of a special token; without a text, of the one that ends a document."""
+        found = next((token for token in ((text,) if text else END_TOKENS) if token in self.special_tokens), None)
+        if found is None:
+            names = sorted(self.special_tokens, key=lambda name: self.special_tokens[name])
+            known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "") or "none"
+            wanted = repr(text) if text else f"that ends a document ({', '.join(END_TOKENS)})"
+            raise ValueError(f"vocabulary {self.name} has no special token {wanted}; it has: {known}")
+        return self.special_tokens[found]
 
     def ranks(self) -> dict[bytes, int]:
-        """Bytes of each token to its id, which is its merge rank too. Only for rank files."""
-        assert self.split, f"{self.name} is a tokenizer.json"
-        return _parse_ranks(self.name, self.content)
+        """Bytes of each token to its id; the ids are in order of merge rank. Only for ranks."""
+        assert self.split, f"{self.name} is a {self.kind}"
+        return {token: rank + self.offset for token, rank in _parse_ranks(self.name, self.content).items()}
+
+    def tokenizer_json(self) -> bytes:
+        """The vocabulary as Hugging Face tokenizers writes it. Not for ranks.
+
+        Raises ValueError for a SentencePiece model that is not BPE with byte fallback.
+        """
+        assert not self.split, f"{self.name} is ranks"
+        if not self.is_model:
+            return self.content
+        try:
+            return as_tokenizer_json(self.content)
+        except ValueError as error:
+            raise ValueError(f"vocabulary {self.name}: {error}") from error
 
 
 def load_vocabulary(name: str, *, sha256: str = "", split: str = "") -> Vocabulary:
     """A shipped vocabulary by name, or one from a file, which must have this SHA-256.
 
-    `split` names the split of a rank file; a file with the suffix `.json` needs none. `ValueError` if the content is
-    not what the digest says or cannot be parsed.
+    `split` names the split of a rank file. Files with the suffix `.json` (`tokenizer.json`, `tekken.json`) or with
+    `.model` in their last suffixes (SentencePiece) need none. `ValueError` if the content is not what the digest says
+    or cannot be parsed.
     """
     if name in SHIPPED:
         shipped = SHIPPED[name]
-        content = _checked(name, _shipped_content(name), shipped.sha256)
-        return Vocabulary(name=name, content=content, split=shipped.split, special_tokens=shipped.special_tokens)
+        content = _checked(name, shipped.content(name), shipped.sha256)
+        return _parse(name, shipped.path, content, shipped.split, shipped.special_tokens)
     path = Path(name)
     if not path.is_file():
         raise ValueError(f"vocabulary {name!r} is no file and none of {', '.join(SHIPPED)}; give the path of a file")
-    content = _checked(name, path.read_bytes(), sha256)
-    if path.suffix == ".json":
-        return Vocabulary(name=name, content=content, split="", special_tokens=_special_tokens(name, content))
-    if split not in SPLITS:
-        raise ValueError(f"vocabulary {name} holds ranks; split={split!r} must be one of {', '.join(SPLITS)}")
-    _parse_ranks(name, content)
-    return Vocabulary(name=name, content=content, split=split, special_tokens={})
+    return _parse(name, path.name, _checked(name, path.read_bytes(), sha256), split, {})
 
 
-def _shipped_content(name: str) -> bytes:
-    """The package's data file, found without importing the package, which parses every vocabulary that it has."""
-    packed = Path(str(distribution("bpe-openai").locate_file(f"bpe_openai/data/{name}.tiktoken.gz")))
-    return gzip.decompress(packed.read_bytes())
+def _parse(name: str, file: str, content: bytes, split: str, special_tokens: Mapping[str, int]) -> Vocabulary:
+    if split in SPLITS:
+        _parse_ranks(name, content)
+        return Vocabulary(name=name, content=content, split=split, special_tokens=special_tokens)
+    if file.endswith(".json"):
+        return _parse_json(name, content)
+    if re.search(r"\.model(\.\w+)?$", file):
+        special = control_tokens(load_model(name, content))
+        return Vocabulary(name=name, content=content, split="", special_tokens=special, is_model=True)
+    raise ValueError(f"vocabulary {name} holds ranks; split={split!r} must be one of {', '.join(SPLITS)}")
+
+
+def _parse_json(name: str, content: bytes) -> Vocabulary:
+    try:
+        parsed = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"vocabulary {name} is not a tokenizer.json: {error}") from error
+    if not is_tekken(parsed):
+        return Vocabulary(name=name, content=content, split="", special_tokens=_special_tokens(name, parsed))
+    tekken = read_tekken(name, parsed)
+    split = next((known for known, pattern in SPLITS.items() if pattern == tekken.pattern), "")
+    if not split:
+        raise ValueError(f"vocabulary {name} splits by {tekken.pattern!r}, which is none of {', '.join(SPLITS)}")
+    _parse_ranks(name, tekken.rank_file)
+    return Vocabulary(
+        name=name,
+        content=tekken.rank_file,
+        split=split,
+        special_tokens=tekken.special_tokens,
+        offset=tekken.offset,
+    )
 
 
 def _checked(name: str, content: bytes, sha256: str) -> bytes:
@@ -126,7 +171,8 @@ def _checked(name: str, content: bytes, sha256: str) -> bytes:
     return content
 
 
-def _parse_ranks(name: str, content: bytes) -> dict[bytes, int]:
+@lru_cache(maxsize=2)
+def _parse_ranks(name: str, content: bytes) -> Mapping[bytes, int]:
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(content.splitlines(), 1):
         if not line:
@@ -142,9 +188,9 @@ def _parse_ranks(name: str, content: bytes) -> dict[bytes, int]:
     return ranks
 
 
-def _special_tokens(name: str, content: bytes) -> dict[str, int]:
+def _special_tokens(name: str, content: Any) -> dict[str, int]:
     try:
-        added = json.loads(content).get("added_tokens") or []
+        added = content.get("added_tokens") or []
         return {token["content"]: int(token["id"]) for token in added if token["special"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"vocabulary {name} is not a tokenizer.json of Hugging Face tokenizers: {error!r}") from error

@@ -1,5 +1,8 @@
 import hashlib
+import json
 from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +13,20 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.annotate import extend
+from pipeline.parquet import parquet_bytes
 from pipeline.stage import configured
+from schemas.tokens import TOKENIZER_KEY
 from stages.text_views import text_views
 from stages.tokenization import encode, engines
 from stages.tokenization.certify import EncoderMismatchError, choose_rows
-from stages.tokenization.encode import STAGE, EncodeConfig
+from stages.tokenization.classes import class_table_digest
+from stages.tokenization.encode import STAGE, EncodeConfig, encode_stage
 from stages.tokenization.engines import Reference
 from stages.tokenization.vocabulary import load_vocabulary
 from tests.contract import check_stage
 from tests.golden import digest
+from tests.stages.tokenization.test_vocabulary import needs
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpora" / "code"
 TEXTS = [
@@ -34,6 +42,9 @@ ADVERSARIAL = st.text(
 )
 
 
+opened = cache(STAGE.open)
+
+
 def table(*texts):
     return pa.table({"text": pa.array(texts, pa.string())})
 
@@ -41,8 +52,7 @@ def table(*texts):
 @pytest.fixture(scope="module", params=["cl100k_base", "o200k_base"])
 def both(request):
     """The stage with gigatoken, and what it must equal."""
-    config = EncodeConfig(vocabulary=request.param, certify_rows=0)
-    return STAGE.open(config), Reference(load_vocabulary(request.param))
+    return opened(EncodeConfig(vocabulary=request.param)), Reference(load_vocabulary(request.param))
 
 
 def save_trained(path, *, pre_tokenizer=None, add_template=False):
@@ -83,7 +93,7 @@ def test_encode_keeps_the_laws_of_a_stage_and_its_golden_output(vocabulary, gold
 @pytest.mark.parametrize("vocabulary", ["cl100k_base", "o200k_base"])
 def test_encode_with_either_engine_gives_the_same_ids(vocabulary):
     fast, slow = (
-        STAGE.open(EncodeConfig(vocabulary=vocabulary, engine=engine))(table(*TEXTS))
+        opened(EncodeConfig(vocabulary=vocabulary, engine=engine))(table(*TEXTS))
         for engine in ("gigatoken", "reference")
     )
     assert digest(fast) == digest(slow)
@@ -92,7 +102,7 @@ def test_encode_with_either_engine_gives_the_same_ids(vocabulary):
 @pytest.mark.parametrize("vocabulary", ["cl100k_base", "o200k_base"])
 def test_encode_takes_special_tokens_in_text_as_text(vocabulary):
     special_tokens = load_vocabulary(vocabulary).special_tokens
-    ids = STAGE.open(EncodeConfig(vocabulary=vocabulary))(table("".join(special_tokens)))["tokens"][0].as_py()
+    ids = opened(EncodeConfig(vocabulary=vocabulary))(table("".join(special_tokens)))["tokens"][0].as_py()
     assert len(ids) > len(special_tokens)
     assert set(ids).isdisjoint(special_tokens.values())
 
@@ -104,7 +114,7 @@ def test_encode_of_null_is_null_and_of_empty_text_is_empty(both):
     assert out["num_tokens"].to_pylist() == [None, 0, 1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.none() | ADVERSARIAL, max_size=8))
 def test_encode_equals_the_reference_on_hard_texts(both, texts):
     stage, reference = both
@@ -193,7 +203,7 @@ def test_encode_with_a_rank_file_equals_the_shipped_vocabulary(tmp_path):
     path.write_bytes(shipped.content)
     sha256 = hashlib.sha256(shipped.content).hexdigest()
     config = EncodeConfig(vocabulary=str(path), vocabulary_sha256=sha256, split="cl100k")
-    assert digest(STAGE.open(config)(table(*TEXTS))) == digest(STAGE.open(EncodeConfig())(table(*TEXTS)))
+    assert digest(STAGE.open(config)(table(*TEXTS))) == digest(opened(EncodeConfig())(table(*TEXTS)))
 
 
 class Wrong(engines.Gigatoken):
@@ -201,26 +211,89 @@ class Wrong(engines.Gigatoken):
 
     def encode(self, offsets, data):
         starts, ids = super().encode(offsets, data)
-        if b"poison" in data.tobytes():
-            ids = ids.copy()
-            ids[-1] ^= 1
+        ids = ids.copy()
+        for row in range(len(offsets) - 1):
+            if b"poison" in data[offsets[row] : offsets[row + 1]].tobytes():
+                ids[starts[row + 1] - 1] ^= 1
         return starts, ids
 
 
 def test_encode_refuses_an_engine_that_is_wrong_on_hard_texts(monkeypatch):
     monkeypatch.setattr("stages.tokenization.certify._HARD", ("fine", "poison"))
-    monkeypatch.setattr(encode, "Gigatoken", Wrong)
-    with pytest.raises(EncoderMismatchError, match="poison"):
+    monkeypatch.setattr(engines, "Gigatoken", Wrong)
+    with pytest.raises(EncoderMismatchError, match="at b'ison' after b'po'"):
         STAGE.open(EncodeConfig())
 
 
 @pytest.mark.parametrize("text", ["some poison", "poison " * 20_000])
 def test_encode_refuses_an_engine_that_is_wrong_on_a_row(monkeypatch, text):
-    monkeypatch.setattr(encode, "Gigatoken", Wrong)
+    monkeypatch.setattr(engines, "Gigatoken", Wrong)
     stage = STAGE.open(EncodeConfig())
     assert stage(table("clean"))["tokens"].to_pylist() == [[18883]]
     with pytest.raises(EncoderMismatchError, match=r"poison.*use engine='reference'"):
         stage(table("", None, text))
+
+
+def test_encode_names_the_bytes_where_ids_differ(monkeypatch):
+    monkeypatch.setattr(engines, "Gigatoken", Wrong)
+    stage = STAGE.open(EncodeConfig())
+    with pytest.raises(
+        EncoderMismatchError, match=r"token 501 of a text of 2008 bytes, at b'!' after b'.*word poison'"
+    ):
+        stage(table("word" * 500 + " poison!"))
+
+
+def test_tokens_say_what_they_depend_on(tmp_path):
+    metadata = opened(EncodeConfig())(table("a")).schema.metadata
+    described = json.loads(metadata[TOKENIZER_KEY])
+    libraries = described.pop("libraries")
+    assert described == {
+        "vocabulary": load_vocabulary("cl100k_base").digest,
+        "kind": "ranks",
+        "split": "cl100k",
+        "character_classes": class_table_digest(),
+        "engine": "gigatoken",
+    }
+    assert libraries["tiktoken"] == version("tiktoken")
+    described = json.loads(STAGE.open(save_trained(tmp_path / "t.json"))(table("a")).schema.metadata[TOKENIZER_KEY])
+    assert (described["kind"], described["character_classes"]) == ("tokenizer.json", None)
+
+
+def test_what_tokens_depend_on_reaches_the_shard(tmp_path):
+    stored = pq.read_schema(pa.BufferReader(parquet_bytes(extend(table("a"), opened(EncodeConfig())(table("a"))))))
+    assert json.loads(stored.metadata[TOKENIZER_KEY])["engine"] == "gigatoken"
+
+
+def test_encode_leaves_texts_that_gigatoken_would_split_by_a_newer_unicode_to_the_reference(both):
+    stage, reference = both
+    texts = ["plain", "x\U000323b0/d", None, "\u088fa \u088f1", "漢字"]
+    tokens = stage(table(*texts))["tokens"].to_pylist()
+    assert tokens == [None if text is None else reference.encode_text(text) for text in texts]
+
+
+@pytest.mark.parametrize("name", needs("tekken_240911", "qwen", "mistral_v3"))
+def test_encode_with_vocabularies_of_other_packages(name):
+    out = STAGE.open(EncodeConfig(vocabulary=name))(table(*TEXTS))
+    reference = Reference(load_vocabulary(name))
+    assert out["tokens"].to_pylist() == [None if text is None else reference.encode_text(text) for text in TEXTS]
+
+
+@pytest.mark.slow
+def test_encode_with_the_torch_program_gives_the_same_ids():
+    pytest.importorskip("torch")
+    out = STAGE.open(EncodeConfig(engine="torch", device="cpu"))(table(*TEXTS, "\U000323b0/d"))
+    assert digest(out) == digest(opened(EncodeConfig())(table(*TEXTS, "\U000323b0/d")))
+    assert "torch" in json.loads(out.schema.metadata[TOKENIZER_KEY])["libraries"]
+
+
+def test_encode_asks_for_a_gpu_only_where_the_config_does():
+    plain, cpu, cuda = (
+        encode_stage(config).stage
+        for config in (EncodeConfig(), EncodeConfig(engine="torch"), EncodeConfig(engine="torch", device="cuda"))
+    )
+    assert plain is STAGE
+    assert (cpu.resources.gpus, cpu.stateful, cpu.libraries[-1]) == (0, False, "torch")
+    assert (cuda.resources.gpus, cuda.stateful, cuda.resources.memory_bytes) == (1, True, STAGE.resources.memory_bytes)
 
 
 def test_choose_rows_depends_on_content_not_on_place():
@@ -242,10 +315,12 @@ def test_tokens_beyond_32_bit_offsets_are_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"engine": "tiktoken2"}, "must be one of gigatoken, reference"),
+        ({"engine": "tiktoken2"}, "must be one of gigatoken, reference, torch"),
         ({"certify_rows": -1}, "certify_rows"),
         ({"split": "gpt9"}, "must be one of r50k"),
         ({"split": "cl100k"}, "leave both empty"),
+        ({"device": "cuda"}, "with engine='torch'"),
+        ({"engine": "torch", "device": "tpu"}, "one of auto, cpu, cuda"),
         ({"vocabulary": "some/tokenizer.json"}, "sha256sum some/tokenizer.json"),
     ],
 )
