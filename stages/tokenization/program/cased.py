@@ -18,9 +18,11 @@ from stages.tokenization.program.boundaries import (
     mark_numbers,
     mark_spaces,
     mark_starts,
+    plain_starts,
 )
 from stages.tokenization.program.characters import NONE, Characters, places, shifted
 from stages.tokenization.scanner import Rules
+from stages.tokenization.scanner_kernels import CASED
 
 _APOSTROPHE, _BLANK, _SLASH = 0x27, 0x20, 0x2F
 
@@ -103,6 +105,11 @@ def _follows_newlines_of_signs(characters: Characters, begin: Tensor, end: Tenso
     linked[1:] = before[1:] & (opened[1:] == end[:-1])
     at = opened.clamp(min=0)
     return linked & ~characters.first[at] if len(characters) else linked
+
+
+def pretoken_starts(characters: Characters, rules: Rules) -> Tensor:
+    """bool per character: a pretoken begins there, by the rules of any split."""
+    return (cased_starts if rules.family == CASED else plain_starts)(characters, rules)
 
 
 def cased_starts(characters: Characters, rules: Rules) -> Tensor:

@@ -51,7 +51,8 @@ class MergeTable:
         rows = torch.from_numpy(np.ascontiguousarray(merges)).to(device)
         left, right = rows[:, 0].long(), rows[:, 1].long()
         order = torch.arange(len(rows), dtype=torch.int32, device=device)
-        self._orders = Table((left, right), order)
+        self.pairs = Table((left, right), order)
+        """The position of the merge of each two ids."""
         self.byte_ids = torch.from_numpy(np.ascontiguousarray(byte_ids)).to(device)
         """int32: the id of each byte."""
         self.made = rows[:, 2].contiguous()
@@ -64,7 +65,7 @@ class MergeTable:
 
     def orders(self, left: Tensor, right: Tensor) -> Tensor:
         """int32: the position of the merge of each two ids, `NEVER` where there is none."""
-        found = self._orders.find(left.long(), right.long())
+        found = self.pairs.find(left.long(), right.long())
         return torch.where(found < 0, NEVER, found)
 
     def byte_orders(self, data: Tensor, piece: Tensor) -> Tensor:

@@ -11,18 +11,17 @@ from torch import Tensor
 
 from stages.tokenization.classes import class_table
 from stages.tokenization.engines import Ids, Offsets
-from stages.tokenization.program.boundaries import plain_starts
-from stages.tokenization.program.cased import cased_starts
+from stages.tokenization.program.cased import pretoken_starts
 from stages.tokenization.program.characters import NotUtf8Error, places, read_characters
 from stages.tokenization.program.cuts import batches, cut_texts
 from stages.tokenization.program.merge import merge_pieces
+from stages.tokenization.program.merge_kernel import MAX_PIECE_BYTES, kernel_runs_on, merge_by_threads
 from stages.tokenization.program.merge_table import MergeTable
 from stages.tokenization.program.reach import Reach
 from stages.tokenization.program.scheme import Scheme, read_scheme
 from stages.tokenization.program.tables import Table
 from stages.tokenization.program.uniques import MAX_EXACT, Keys, equal_pieces, piece_keys, representatives, spread
 from stages.tokenization.scanner import SPLIT_RULES
-from stages.tokenization.scanner_kernels import CASED
 from stages.tokenization.vocabulary import Vocabulary
 
 DEFAULT_BATCH_BYTES = 4_000_000
@@ -33,7 +32,7 @@ class Program:
 
     def __init__(self, vocabulary: Vocabulary, device: str = "auto", *, batch_bytes: int = DEFAULT_BATCH_BYTES) -> None:
         """`device`: what torch calls it, or `auto`: CUDA if there is any. `batch_bytes`: text on the device at a time,
-        which takes 50 to 140 bytes there per byte; only a text without any place to cut it takes more.
+        which takes 40 to 170 bytes there per byte; only a text without any place to cut it takes more.
 
         Raises ValueError for a vocabulary that is not byte-level BPE with a known split, and for one whose merges
         cannot be applied in rounds.
@@ -47,9 +46,9 @@ class Program:
         self._batch_bytes = batch_bytes
         scheme = read_scheme(vocabulary)
         self._rules = SPLIT_RULES[scheme.split]
-        self._starts = cased_starts if self._rules.family == CASED else plain_starts
         self._classes = torch.from_numpy(class_table().copy()).to(self.device)
         self._merges = MergeTable(scheme.merges, scheme.byte_ids, self.device)
+        self._thread_bytes = MAX_PIECE_BYTES if kernel_runs_on(self.device) else 0
         self._load_tokens(scheme, vocabulary.name)
         rows = torch.from_numpy(scheme.merges.astype(np.int64)).to(self.device)
         self._reach = Reach(rows, self._token_begins, self._token_lengths, self._token_data, self._tokens)
@@ -82,13 +81,14 @@ class Program:
     def encode_tensors(self, offsets: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
         """int64 offsets and int32 ids, on the program's device, of the texts at `offsets` in uint8 `data`.
 
-        `data` may be on any device. The offsets come to the host, which plans the batches.
+        `data` may be on any device. The offsets come to the host, which plans the batches. Raises ValueError too.
         """
         starts, ids = self._encode(offsets.to("cpu", torch.int64), data, self.device)
         return starts.to(self.device), ids
 
     def _encode(self, offsets: Tensor, data: Tensor, target: torch.device) -> tuple[Tensor, Tensor]:
         """Offsets on the host, ids on `target`."""
+        _check(offsets, data)
         starts, ids = [torch.zeros(1, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int32, device=target)]
         begin = 0
         try:
@@ -108,7 +108,7 @@ class Program:
     def _encode_batch(self, offsets: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
         """How many ids there are up to the end of each text, and the ids."""
         characters = read_characters(offsets, data, self._classes)
-        begin = characters.position[places(self._starts(characters, self._rules))]
+        begin = characters.position[places(pretoken_starts(characters, self._rules))]
         length = torch.diff(begin, append=begin.new_tensor([len(data)]))
         keys = piece_keys(data, begin, length)
         ids = self._find_tokens(data, begin, length, keys)
@@ -142,8 +142,24 @@ class Program:
         """Ids of the different ones of these pretokens, and for each where its ids are in them and how many."""
         chosen = representatives(data, begin, length, keys)
         stands = chosen == torch.arange(len(chosen), device=chosen.device)
-        number = (torch.cumsum(stands, 0) - 1)[chosen]
-        unique = places(stands)
-        at, piece, _ = spread(begin[unique], length[unique])
-        merged, counts = merge_pieces(self._merges, data[at], piece, len(unique), self._reach)
+        short = length <= self._thread_bytes
+        threads, rounds = places(stands & short), places(stands & ~short)
+        unique = torch.cat([threads, rounds])
+        number = torch.empty_like(chosen)
+        number[unique] = torch.arange(len(unique), device=unique.device)
+        number = number[chosen]
+        merged, counts = merge_by_threads(self._merges, data, begin[threads], length[threads])
+        at, piece, _ = spread(begin[rounds], length[rounds])
+        others, other_counts = merge_pieces(self._merges, data[at], piece, len(rounds), self._reach)
+        merged, counts = torch.cat([merged, others]), torch.cat([counts, other_counts])
         return merged, (torch.cumsum(counts, 0) - counts)[number], counts[number]
+
+
+def _check(offsets: Tensor, data: Tensor) -> None:
+    """Raise ValueError for what is no texts end to end: an index out of range breaks CUDA for the whole process."""
+    if data.dtype != torch.uint8 or data.dim() != 1:
+        raise ValueError(f"data must be one row of uint8, got {data.dtype} of shape {tuple(data.shape)}")
+    if offsets.dim() != 1 or not len(offsets):
+        raise ValueError(f"offsets must be one row of at least one, got shape {tuple(offsets.shape)}")
+    if int(offsets[0]) < 0 or int(offsets[-1]) > len(data) or bool((torch.diff(offsets) < 0).any()):
+        raise ValueError(f"offsets must ascend from 0 or more to at most {len(data)}, the bytes of data")

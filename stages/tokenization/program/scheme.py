@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from stages.tokenization.classes import class_table
 from stages.tokenization.pieces import Pieces, byte_alphabet, merges_of, pieces_of
+from stages.tokenization.program.cased import pretoken_starts
+from stages.tokenization.program.characters import NotUtf8Error, read_characters
 from stages.tokenization.program.merge_table import check_order, effective_merges
+from stages.tokenization.scanner import SPLIT_RULES
 from stages.tokenization.training.policies import PATTERNS
 from stages.tokenization.vocabulary import SPLITS, Vocabulary
 
@@ -47,6 +52,12 @@ def read_scheme(vocabulary: Vocabulary) -> Scheme:
     byte_ids = _byte_ids(vocabulary, pieces)
     merges = effective_merges(merges_of(vocabulary))
     check_order(merges, byte_ids, pieces, vocabulary.name)
+    blank = merges[(pieces.lengths[merges] == 0).any(axis=1)]
+    if len(blank):
+        raise ValueError(
+            f"vocabulary {vocabulary.name}: merge {blank[0].tolist()} is of or to a special token, which has no "
+            "bytes; use engine='reference'"
+        )
     return Scheme(split=split, pieces=pieces, merges=merges, byte_ids=byte_ids, whole=whole)
 
 
@@ -65,8 +76,11 @@ def _read_json(vocabulary: Vocabulary) -> tuple[str, bool]:
     model = config["model"]
     reason = _foreign(config, model)
     split = "" if reason else _split_of(config.get("pre_tokenizer"))
-    if not split:
-        reason = reason or f"it splits by {json.dumps(config.get('pre_tokenizer'))[:300]}, none of the known splits"
+    if not (split or reason):
+        reason = f"it splits by {json.dumps(config.get('pre_tokenizer'))[:300]}, none of the known splits"
+    if split and model.get("ignore_merges") and (name := _made_by_text(config, split)):
+        reason = f"the special token {name!r} is a word that text can hold, and ignore_merges would make it"
+    if reason:
         raise ValueError(f"vocabulary {vocabulary.name}: {reason}; engine='torch' cannot encode it")
     return split, bool(model.get("ignore_merges"))
 
@@ -83,10 +97,21 @@ def _foreign(config: dict[str, Any], model: dict[str, Any]) -> str:
     plain = [token["content"] for token in config.get("added_tokens") or [] if not token["special"]]
     if plain:
         return f"it has added tokens that are not special, such as {plain[0]!r}"
-    special = {token["content"] for token in config.get("added_tokens") or []}
-    spelt = sorted(name for name in special & set(model["vocab"]) if set(name) <= set(byte_alphabet()))
-    if model.get("ignore_merges") and any(name.isalpha() for name in spelt):
-        return f"the special token {spelt[0]!r} is a word that text can hold, and ignore_merges would make it"
+    return ""
+
+
+def _made_by_text(config: dict[str, Any], split: str) -> str:
+    """A special token that is a pretoken of text, which `ignore_merges` makes of it; empty if there is none."""
+    alphabet, classes = byte_alphabet(), torch.from_numpy(class_table().copy())
+    special: set[str] = {token["content"] for token in config.get("added_tokens") or []} & set(config["model"]["vocab"])
+    for name in sorted(name for name in special if set(name) <= set(alphabet)):
+        data = torch.tensor([alphabet[character] for character in name], dtype=torch.uint8)
+        try:
+            characters = read_characters(torch.tensor([0, len(data)]), data, classes)
+        except NotUtf8Error:
+            continue
+        if pretoken_starts(characters, SPLIT_RULES[split]).sum() == 1:
+            return name
     return ""
 
 

@@ -24,17 +24,19 @@ class Table:
         first, second = keys
         slots = 1 << max(4, (4 * len(first) - 1).bit_length())
         self._mask = slots - 1
-        self._keys = torch.zeros((slots, 2), dtype=torch.int64, device=first.device)
-        self._values = torch.full((slots,), -1, dtype=torch.int32, device=first.device)
+        self.keys = torch.zeros((slots, 2), dtype=torch.int64, device=first.device)
+        """int64[slots, 2]: the key in each slot."""
+        self.values = torch.full((slots,), -1, dtype=torch.int32, device=first.device)
+        """int32[slots], a power of two: the value in each slot, -1 in empty ones."""
         left = torch.arange(len(first), device=first.device)
         slot = mix(first, second) & self._mask
         while len(left):
-            free = self._values[slot] < 0
+            free = self.values[slot] < 0
             owner = torch.full((slots,), len(first), device=first.device)
             owner.scatter_reduce_(0, slot[free], left[free], "amin")
             taken = left[owner[slot] == left]
             at = slot[owner[slot] == left]
-            self._keys[at, 0], self._keys[at, 1], self._values[at] = first[taken], second[taken], values[taken]
+            self.keys[at, 0], self.keys[at, 1], self.values[at] = first[taken], second[taken], values[taken]
             rest = owner[slot] != left
             left, slot = left[rest], (slot[rest] + 1) & self._mask
 
@@ -51,5 +53,5 @@ class Table:
 
     def _look(self, slot: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Values in these slots, -1 in empty ones, and whether they are of other keys."""
-        keys, found = self._keys[slot], self._values[slot]
+        keys, found = self.keys[slot], self.values[slot]
         return found, (found >= 0) & ((keys[:, 0] != first) | (keys[:, 1] != second))

@@ -11,11 +11,9 @@ from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
 from stages.tokenization.classes import class_table
-from stages.tokenization.program.boundaries import plain_starts
-from stages.tokenization.program.cased import alternate, cased_starts
+from stages.tokenization.program.cased import alternate, pretoken_starts
 from stages.tokenization.program.characters import NotUtf8Error, read_characters
 from stages.tokenization.scanner import SPLIT_RULES
-from stages.tokenization.scanner_kernels import CASED
 from stages.tokenization.vocabulary import SPLITS
 from tests.stages.tokenization.program.material import ADVERSARIAL, DEVICES, HARD, adversarial, flat
 
@@ -37,8 +35,7 @@ def expected(split, texts):
 def found(split, texts, device="cpu"):
     offsets, data = (torch.from_numpy(array.copy()).to(device) for array in flat(texts))
     characters = read_characters(offsets.long(), data, TABLE.to(device))
-    rules = SPLIT_RULES[split]
-    starts = (cased_starts if rules.family == CASED else plain_starts)(characters, rules)
+    starts = pretoken_starts(characters, SPLIT_RULES[split])
     at = sorted({*characters.position[starts].tolist(), *offsets.tolist()})
     pieces = [data[begin:end].cpu().numpy().tobytes().decode() for begin, end in pairwise(at)]
     out, rest = [], iter(pieces)

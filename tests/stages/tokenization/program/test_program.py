@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from copy import copy
 from functools import lru_cache
 
@@ -158,6 +159,22 @@ def test_tensors_stay_on_the_device():
     assert np.array_equal(ids.cpu().numpy(), wanted[1])
 
 
+@pytest.mark.parametrize(
+    ("offsets", "data", "reason"),
+    [
+        ([0, 2], torch.zeros(2, dtype=torch.int64), r"one row of uint8, got torch\.int64 of shape \(2,\)"),
+        ([0, 2], torch.zeros((1, 2), dtype=torch.uint8), r"shape \(1, 2\)"),
+        ([], torch.zeros(2, dtype=torch.uint8), r"at least one, got shape \(0,\)"),
+        ([0, 3], torch.zeros(2, dtype=torch.uint8), "at most 2, the bytes of data"),
+        ([-1, 2], torch.zeros(2, dtype=torch.uint8), "from 0 or more"),
+        ([0, 2, 1], torch.zeros(2, dtype=torch.uint8), "must ascend"),
+    ],
+)
+def test_tensors_that_are_no_texts_are_refused(offsets, data, reason):
+    with pytest.raises(ValueError, match=reason):
+        both("cl100k_base")[0].encode_tensors(torch.tensor(offsets, dtype=torch.int64), data)
+
+
 def test_texts_need_not_begin_where_the_buffer_does():
     program, _ = both("cl100k_base")
     offsets, data = flat([b"\xff\xfe", *SAMPLE, b"\xff"])
@@ -202,6 +219,28 @@ def test_what_the_program_cannot_encode_is_refused(tmp_path, path, value, reason
         part[path[-1]] = value
 
     with pytest.raises(ValueError, match=reason):
+        Program(trained(tmp_path, edit=edit), "cpu")
+
+
+@pytest.mark.parametrize("name", ["return", "|||", "123"])
+def test_a_special_token_that_text_can_spell_is_refused_where_merges_are_ignored(tmp_path, name):
+    def edit(config):
+        config["model"]["ignore_merges"] = True
+        config["model"]["vocab"][name] = 700
+        config["added_tokens"].append(config["added_tokens"][0] | {"id": 700, "content": name})
+
+    with pytest.raises(ValueError, match=f"the special token {re.escape(repr(name))} is a word that text can hold"):
+        Program(trained(tmp_path, edit=edit), "cpu")
+
+
+def test_merges_to_a_special_token_are_refused(tmp_path):
+    def edit(config):
+        name = "".join(config["model"]["merges"][0])
+        config["added_tokens"].append(
+            config["added_tokens"][0] | {"id": config["model"]["vocab"][name], "content": name}
+        )
+
+    with pytest.raises(ValueError, match="is of or to a special token, which has no bytes"):
         Program(trained(tmp_path, edit=edit), "cpu")
 
 
