@@ -1,6 +1,6 @@
 """Kernels of `align`: one pass over the tokens and the nodes of each document together."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numba
 import numpy as np
@@ -15,6 +15,7 @@ Bytes = npt.NDArray[np.uint8]
 Ids = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Int: TypeAlias = "int | np.int64"
 
 _ALIGNED, _NO_TREE, _LOSSY, _UNORDERED = (
     list(ALIGNMENT_STATUSES).index(name) for name in ("aligned", "no-tree", "lossy", "unordered")
@@ -55,7 +56,7 @@ def _find_starts(text: Bytes, tokens: Ids, offsets: Longs, pieces: Bytes, starts
 _spell = numba.njit(cache=True)(_find_starts)
 
 
-def _next_leaf(node: int, tree: Nodes, known: Bytes) -> int:
+def _next_leaf(node: Int, tree: Nodes, known: Bytes) -> Int:
     """The first leaf that covers bytes from this node on, or how many nodes there are.
 
     Fills `known`, on the way, with the concept of each node or of the nearest above it that has one.
@@ -87,18 +88,19 @@ def _align_row(
     counts: Ids,
 ) -> bool:
     """Walk tokens and leaves of a text of `size` bytes together; whether the leaves are in order and inside it."""
-    nodes, node, broken, named = len(tree.start), _leaf(0, tree, known), -1, -1
+    nodes, broken, named = len(tree.start), np.int64(-1), np.int64(-1)
+    node = np.int64(_leaf(np.int64(0), tree, known))
     if node < nodes and tree.start[node] < 0:
         return False
     for token in range(len(starts)):
         end = np.int64(starts[token + 1]) if token + 1 < len(starts) else np.int64(size)
-        first, last, overlapped = node, -1, 0
+        first, last, overlapped = node, np.int64(-1), 0
         while node < nodes and tree.start[node] < end:
             last, overlapped = node, overlapped + 1
             leaf_end = np.int64(tree.start[node]) + tree.length[node]
             if leaf_end > end:
                 break
-            node = _leaf(node + 1, tree, known)
+            node = np.int64(_leaf(node + 1, tree, known))
             counts[1] += 1
             if node < nodes and tree.start[node] < leaf_end:
                 return False
@@ -112,7 +114,7 @@ def _align_row(
             counts[4] += 1
             named, group[token] = last, counts[3]
     counts[2] += counts[1]
-    return node == nodes
+    return bool(node == nodes)
 
 
 _walk = numba.njit(cache=True)(_align_row)

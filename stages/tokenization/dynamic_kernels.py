@@ -51,10 +51,12 @@ _count = numba.njit(cache=True)(_count_pairs)
 
 
 def _chain_word(word: Int, begin: Int, size: Int, ids: Ids, new: Int, pairs: Pairs, links: Longs, used: Int) -> Int:
-    """Put a word into the chains of its pairs that have the id `new`, or of all if that is negative."""
+    """Put a word into the chains of its pairs that have the id `new`, or of all if that is negative; once into each."""
     for at in range(begin, begin + size - 1):
         if new < 0 or ids[at] == new or ids[at + 1] == new:
             number = _number(pairs, ids[at], ids[at + 1])
+            if pairs.heads[number] >= 0 and links[pairs.heads[number], 0] == word:
+                continue
             links[used, 0], links[used, 1] = word, pairs.heads[number]
             pairs.heads[number] = used
             used += 1
@@ -112,15 +114,16 @@ _make = numba.njit(cache=True)(_make_pairs)
 def _merge_words(words: Longs, sizes: Longs, ids: Ids, weights: Longs, merges: int, base: int, slots: int) -> Ids:
     """Merge pairs in distinct words, which occur `weights` times; shortens `sizes`, gives the pairs.
 
-    A word may stand in a chain twice, or without the pair by now; that is looked at when its turn comes. Each of n
-    tokens goes into one merge at most, which makes two pairs at most: 3 n pairs and links are enough.
+    A word may stand in a chain without the pair by now; that is looked at when its turn comes. Each of n tokens goes
+    into one merge at most, which makes two pairs at most: 3 n pairs and links are enough.
     """
     pairs, links = _make(3 * len(ids) + 1, slots), np.empty((3 * len(ids) + 1, 2), np.int64)
     merged = np.empty((merges, 2), np.int32)
     used: Int = np.int64(0)
+    every = np.int64(-1)
     for word in range(len(sizes)):
         _count(words[word], sizes[word], ids, pairs, weights[word])
-        used = _chain(word, words[word], sizes[word], ids, -1, pairs, links, used)
+        used = _chain(word, words[word], sizes[word], ids, every, pairs, links, used)
     for number in range(merges):
         best = _best(pairs)
         if best < 0:

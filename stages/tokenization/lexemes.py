@@ -4,7 +4,6 @@ Reads `text` and the tree of `schemas.ast.AST`; writes `tokens` and `num_tokens`
 leaf belongs to it, so a word keeps its leading space. A document without a tree is encoded as a whole.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numba
@@ -20,10 +19,11 @@ from schemas.tokens import TOKENS
 from stages.text_views import text_views
 from stages.tokenization import encode
 from stages.tokenization.certify import certify_engine, certify_rows, choose_rows
-from stages.tokenization.encode import EncodeConfig
+from stages.tokenization.encode import EncodeConfig, tokenizer_metadata
 from stages.tokenization.engines import Engine, Reference, open_engine
-from stages.tokenization.lists import fixed, is_null, list_array, list_views
+from stages.tokenization.lists import fixed, is_null, list_array, list_views, row_ranges
 from stages.tokenization.pieces import pieces_of
+from stages.tokenization.segments import check_separable
 from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
 
 NODE_COLUMNS = ("node_to_parent", "node_start", "node_length")
@@ -33,8 +33,6 @@ _BATCH_BYTES = 32_000_000
 
 _CERTIFIED_LEXEMES = 2_000
 """Of a document that is chosen for certification, so that it takes bounded time."""
-
-_PROBES = ("x", " x", "\n  x", "x ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,39 +57,22 @@ def _open(config: LexemesConfig) -> Transform:
     chosen = config.encode
     vocabulary = load_vocabulary(chosen.vocabulary, sha256=chosen.vocabulary_sha256, split=chosen.split)
     reference = Reference(vocabulary)
-    _check_separable(vocabulary, reference)
+    check_separable(vocabulary, pieces_of(vocabulary), reference, "lexemes")
     engine = open_engine(chosen.engine, vocabulary, reference, chosen.device)
     if engine is not reference:
         certify_engine(engine, reference, vocabulary)
     encoder = _Encoder(config=chosen, vocabulary=vocabulary, engine=engine, reference=reference)
+    metadata = tokenizer_metadata(vocabulary, chosen)
 
     def encode_lexemes(table: pa.Table) -> pa.Table:
         parts = [_encode(part, encoder) for batch in table.to_batches() for part in _batches(batch)]
-        return pa.Table.from_batches(parts, schema=TOKENS)
+        return pa.Table.from_batches(parts, schema=TOKENS).replace_schema_metadata(metadata)
 
     return encode_lexemes
 
 
-def _check_separable(vocabulary: Vocabulary, reference: Reference) -> None:
-    """Raise ValueError for a vocabulary that adds text of its own, such as a space before each lexeme."""
-    pieces = pieces_of(vocabulary)
-    for probe in _PROBES:
-        found = pieces.decode(np.array(reference.encode_text(probe), np.int64))
-        if found != probe.encode():
-            raise ValueError(
-                f"vocabulary {vocabulary.name} encodes {probe!r} to tokens of {found!r}; lexemes need one whose tokens "
-                "give back a part of a text byte for byte, such as byte-level BPE"
-            )
-
-
-def _batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Slices with about `_BATCH_BYTES` of text, at least one row each."""
-    offsets, _ = text_views(batch["text"])
-    start = 0
-    while start < batch.num_rows:
-        end = max(int(np.searchsorted(offsets, int(offsets[start]) + _BATCH_BYTES, side="right")) - 1, start + 1)
-        yield batch.slice(start, end - start)
-        start = end
+def _batches(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    return [batch.slice(start, rows) for start, rows in row_ranges(text_views(batch["text"])[0], _BATCH_BYTES)]
 
 
 def _encode(batch: pa.RecordBatch, encoder: _Encoder) -> pa.RecordBatch:

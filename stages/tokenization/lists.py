@@ -1,5 +1,6 @@
 """Arrow lists of numbers as flat numpy views and back: no copy, no Python object per row."""
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,6 +33,15 @@ def is_null(column: "pa.Array[Any]") -> npt.NDArray[np.bool_]:
     """Which rows are null."""
     nulls: npt.NDArray[np.bool_] = column.is_null().to_numpy(zero_copy_only=False)
     return nulls
+
+
+def row_ranges(offsets: npt.NDArray[np.integer[Any]], most: int) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of slices with up to `most` elements, at least one row each."""
+    start = 0
+    while start < len(offsets) - 1:
+        end = max(int(np.searchsorted(offsets, int(offsets[start]) + most, side="right")) - 1, start + 1)
+        yield start, end - start
+        start = end
 
 
 def list_array(

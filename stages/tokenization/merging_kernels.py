@@ -14,7 +14,7 @@ _SHORT = 48
 _LOW = (1 << 32) - 1
 
 
-def _find_least(ranks: Ids, pairs: int) -> int:
+def _find_least(ranks: Ids, pairs: Int) -> Int:
     """The pair that is merged first, the leftmost of equals."""
     best = 0
     for pair in range(1, pairs):
@@ -28,17 +28,17 @@ _first = numba.njit(cache=True)(_find_least)
 
 def _merge_short(
     out: Ids,
-    at: int,
-    size: int,
+    at: Int,
+    size: Int,
     ranks: Ids,
     keys: Longs,
     orders: Ids,
     news: Ids,
-    limit: int,
+    limit: Int,
     stream: np.uint64,
     dropout: float,
     kept: Ids,
-) -> int:
+) -> Int:
     """Merge the `size` ids at `out[at:]` in place, given the orders of their pairs; gives how many are left.
 
     With dropout, `kept` holds the orders while those in `ranks` are left out; without, it is `ranks`.
@@ -63,14 +63,15 @@ def _merge_short(
         if best < size - 1:
             kept[best] = order_of(keys, orders, out[at + best], out[at + best + 1], limit)
         if dropout > 0:
-            ranks[: size - 1] = kept[: size - 1]
+            for pair in range(size - 1):
+                ranks[pair] = kept[pair]
     return size
 
 
 _short = numba.njit(cache=True)(_merge_short)
 
 
-def _push_entry(heap: Longs, size: int, order: Int, position: Int) -> int:
+def _push_entry(heap: Longs, size: Int, order: Int, position: Int) -> Int:
     """Add a merge, unless it is none; gives the new size."""
     if order == NEVER:
         return size
@@ -85,7 +86,7 @@ def _push_entry(heap: Longs, size: int, order: Int, position: Int) -> int:
 _push = numba.njit(cache=True)(_push_entry)
 
 
-def _pop_entry(heap: Longs, size: int) -> int:
+def _pop_entry(heap: Longs, size: Int) -> Int:
     """Take the least entry, `heap[0]`, away; gives the new size."""
     size -= 1
     entry, at = heap[size], 0
@@ -119,26 +120,26 @@ _unlink = numba.njit(cache=True)(_unlink_second)
 
 def _look_around(
     out: Ids,
-    at: int,
+    at: Int,
     pair: Int,
     after: Ids,
     before: Ids,
     ranks: Ids,
     keys: Longs,
     orders: Ids,
-    limit: int,
+    limit: Int,
     heap: Longs,
-    entries: int,
-) -> int:
+    entries: Int,
+) -> Int:
     """Look up the pairs that a new id makes with its neighbours; gives the new size of the heap."""
     third, first = np.int64(after[pair]), np.int64(before[pair])
     ranks[pair] = NEVER
     if third < len(after):
         ranks[pair] = order_of(keys, orders, out[at + pair], out[at + third], limit)
-        entries = _push(heap, entries, ranks[pair], pair)
+        entries = _push(heap, entries, np.int64(ranks[pair]), pair)
     if first >= 0:
         ranks[first] = order_of(keys, orders, out[at + first], out[at + pair], limit)
-        entries = _push(heap, entries, ranks[first], first)
+        entries = _push(heap, entries, np.int64(ranks[first]), first)
     return entries
 
 
@@ -154,7 +155,7 @@ class Room(NamedTuple):
     dropped: Longs
 
 
-def _make_room(size: int, is_dropping: bool) -> Room:
+def _make_room(size: Int, is_dropping: bool) -> Room:
     heap = np.empty(3 * size, np.int64)
     return Room(np.empty(size, np.int32), np.empty(size, np.int32), heap, np.empty_like(heap) if is_dropping else heap)
 
@@ -164,27 +165,28 @@ _room = numba.njit(cache=True)(_make_room)
 
 def _merge_long(
     out: Ids,
-    at: int,
-    size: int,
+    at: Int,
+    size: Int,
     ranks: Ids,
     keys: Longs,
     orders: Ids,
     news: Ids,
-    limit: int,
+    limit: Int,
     stream: np.uint64,
     dropout: float,
     room: Room,
-) -> int:
+) -> Int:
     """As `_merge_short` with a heap of (order, position): n log n for any piece; with dropout see `Merger`.
 
     An entry is stale when its position has another order by now: pairs only grow, so no order comes back.
     """
     after, before, heap, dropped = room.after[:size], room.before, room.heap, room.dropped
-    entries, num_dropped, draws, left = 0, 0, 0, size
+    entries: Int = np.int64(0)
+    num_dropped, draws, left = 0, 0, size
     for pair in range(size):
         after[pair], before[pair] = pair + 1, pair - 1
     for pair in range(size - 1):
-        entries = _push(heap, entries, ranks[pair], pair)
+        entries = _push(heap, entries, np.int64(ranks[pair]), pair)
     while entries:
         pair, order = heap[0] & _LOW, heap[0] >> 32
         entries = _pop(heap, entries)
@@ -225,17 +227,18 @@ def _encode_pieces(
     piece_offsets: Longs,
     pieces: Bytes,
     longest: int,
-    limit: int,
+    limit: Int,
     streams: Keys,
     dropout: float,
     starts: Ids,
     out: Ids,
-) -> int:
+) -> Int:
     """Fill `starts` and `out` (as long as all bytes); gives how many ids there are."""
-    longest_piece = max(np.diff(offsets).max() if len(offsets) > 1 else 0, 1)
+    longest_piece, total = np.int64(1), np.int64(0)
+    for piece in range(len(offsets) - 1):
+        longest_piece = max(longest_piece, offsets[piece + 1] - offsets[piece])
     ranks = np.empty(longest_piece, np.int32)
     room, copy = _room(longest_piece if longest_piece > _SHORT else 1, dropout > 0), np.empty(_SHORT, np.int32)
-    total = 0
     for piece in range(len(offsets) - 1):
         begin, end = offsets[piece], offsets[piece + 1]
         size = int(end - begin)
@@ -258,7 +261,8 @@ def _encode_pieces(
             kept = ranks
             if dropout > 0:
                 kept = copy
-                kept[:size] = ranks[:size]
+                for pair in range(size - 1):
+                    kept[pair] = ranks[pair]
             total += _short(out, total, size, ranks, keys, orders, news, limit, stream, dropout, kept)
         starts[piece + 1] = total
     return total

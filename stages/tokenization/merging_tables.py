@@ -56,10 +56,10 @@ def _build_pairs(merges: Ids, byte_ids: Ids, slots: Int) -> tuple[Longs, Ids, Id
         while keys[slot] >= 0 and keys[slot] != key:
             slot = (slot + 1) & (slots - 1)
         keys[slot], orders[slot] = key, order
-    byte_pairs = np.empty(65_536, np.int32)
+    byte_pairs, every = np.empty(65_536, np.int32), np.int64(NEVER)
     for left in range(256):
         for right in range(256):
-            byte_pairs[left << 8 | right] = order_of(keys, orders, byte_ids[left], byte_ids[right], NEVER)
+            byte_pairs[left << 8 | right] = order_of(keys, orders, byte_ids[left], byte_ids[right], every)
     return keys, orders, merges[:, 2].copy(), byte_pairs
 
 

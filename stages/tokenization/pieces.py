@@ -1,19 +1,24 @@
 """What token ids stand for: the bytes of every id, and the merges that make them, of any byte-exact vocabulary."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stages.tokenization.lists import fixed
+from stages.tokenization.merging_tables import build_pieces, count_slots
+from stages.tokenization.pieces_kernels import find_halves
 from stages.tokenization.vocabulary import Vocabulary
 
 _SPACE = "\u2581"
 """How SentencePiece writes a space."""
+
+_BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +50,8 @@ class Pieces:
 def pieces_of(vocabulary: Vocabulary) -> Pieces:
     """The bytes of every id. Raises ValueError where tokens of the vocabulary do not stand for bytes of their own."""
     tokens = _tokens(vocabulary)
-    by_id = [b""] * (max([*tokens.values(), *vocabulary.special_tokens.values()], default=-1) + 1)
-    for piece, token in tokens.items():
+    by_id = [b""] * (max([*tokens, *vocabulary.special_tokens.values()], default=-1) + 1)
+    for token, piece in tokens.items():
         by_id[token] = piece
     offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in by_id])]).astype(np.int64)
     return Pieces(offsets=offsets, data=np.frombuffer(b"".join(by_id), np.uint8))
@@ -60,35 +65,18 @@ def merges_of(vocabulary: Vocabulary) -> npt.NDArray[np.int32]:
     token never takes part in its merges. A token that its own bytes do not encode to has no merge and is never made.
     Raises ValueError for a vocabulary that is no byte-pair encoding.
     """
-    if vocabulary.split:
-        ranks = vocabulary.ranks()
-        found = ((*_halves(piece, ranks), token) for piece, token in sorted(ranks.items(), key=lambda item: item[1]))
-        rows = [(ranks[left], ranks[right], token) for left, right, token in found if right]
-    else:
-        rows = _listed_merges(vocabulary)
-    return np.array(rows, np.int32).reshape(-1, 3)
-
-
-def _halves(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
-    """The two pieces whose merge makes the token; empty where there is no such merge."""
-    parts = [piece[at : at + 1] for at in range(len(piece))]
-    scores = [ranks.get(a + b) for a, b in pairwise(parts)]
-    while len(parts) > 2:
-        known = [(score, at) for at, score in enumerate(scores) if score is not None]
-        if not known:
-            return b"", b""
-        at = min(known)[1]
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-        del scores[at]
-        if at:
-            scores[at - 1] = ranks.get(parts[at - 1] + parts[at])
-        if at < len(scores):
-            scores[at] = ranks.get(parts[at] + parts[at + 1])
-    return (parts[0], parts[1]) if len(parts) == 2 else (b"", b"")
+    if not vocabulary.split:
+        return np.array(_listed_merges(vocabulary), np.int32).reshape(-1, 3)
+    pieces = pieces_of(vocabulary)
+    offsets, data = fixed(pieces.offsets, np.int64), fixed(pieces.data, np.uint8)
+    taken = np.diff(offsets) > 0
+    halves = find_halves(offsets, data, build_pieces(offsets, data, taken, count_slots(int(taken.sum()))))
+    made = np.flatnonzero(halves[:, 0] >= 0).astype(np.int32)
+    return np.column_stack([halves[made], made])
 
 
 def _listed_merges(vocabulary: Vocabulary) -> list[tuple[int, int, int]]:
-    model = json.loads(vocabulary.content)["model"]
+    model = json.loads(vocabulary.tokenizer_json())["model"]
     if model.get("type", "BPE") != "BPE" or "merges" not in model:
         raise ValueError(f"vocabulary {vocabulary.name} is a {model.get('type')} model; only BPE has merges")
     ids = model["vocab"]
@@ -102,34 +90,40 @@ def _listed_merges(vocabulary: Vocabulary) -> list[tuple[int, int, int]]:
     return rows
 
 
-def _tokens(vocabulary: Vocabulary) -> dict[bytes, int]:
+def _tokens(vocabulary: Vocabulary) -> dict[int, bytes]:
+    """Every id that text encodes to, and its bytes."""
     if vocabulary.split:
-        return vocabulary.ranks()
-    config = json.loads(vocabulary.content)
+        return {token: piece for piece, token in vocabulary.ranks().items()}
+    config = json.loads(vocabulary.tokenizer_json())
     found = config["model"].get("vocab")
-    special = set(vocabulary.special_tokens)
-    names = {name: token for name, token in found.items() if name not in special} if isinstance(found, dict) else {}
-    added = {token["content"].encode(): int(token["id"]) for token in config.get("added_tokens") or []}
-    plain = {piece: token for piece, token in added.items() if piece.decode() not in special}
+    special = {*vocabulary.special_tokens}
+    added = {int(token["id"]): token["content"] for token in config.get("added_tokens") or []}
+    plain = {token: name.encode() for token, name in added.items() if name not in special}
+    names = {token: name for name, token in found.items() if name not in special} if isinstance(found, dict) else {}
     if "ByteLevel" in _kinds(config):
         alphabet = byte_alphabet()
         try:
-            own = {bytes(alphabet[c] for c in name): t for name, t in names.items() if name.encode() not in plain}
+            own = {token: bytes(alphabet[c] for c in name) for token, name in names.items() if token not in plain}
         except KeyError as error:
             raise ValueError(f"vocabulary {vocabulary.name}: {error} is not in the alphabet of bytes") from error
         return own | plain
     if config["model"].get("byte_fallback"):
-        return {_fallback(name): token for name, token in names.items()} | plain
+        return _with_fallback(names) | plain
     raise ValueError(
         f"vocabulary {vocabulary.name} is neither byte-level nor with byte fallback: its tokens are no bytes"
     )
 
 
-def _fallback(name: str) -> bytes:
-    """Bytes of a piece of SentencePiece: `<0x0A>` is a byte, U+2581 a space."""
-    if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
-        return bytes.fromhex(name[3:5])
-    return name.replace(_SPACE, " ").encode()
+def _with_fallback(names: Mapping[int, str]) -> dict[int, bytes]:
+    """Bytes of SentencePiece's pieces: `<0x0A>` is a byte, U+2581 a space.
+
+    The byte of a character that is a piece, such as `<0x41>` beside `A`, is an id that no text encodes to.
+    """
+    bare = {token: name for token, name in names.items() if not _BYTE.fullmatch(name)}
+    pieces = {token: name.replace(_SPACE, " ").encode() for token, name in bare.items()}
+    spelt = {*pieces.values()}
+    single = {token: bytes.fromhex(name[3:5]) for token, name in names.items() if token not in bare}
+    return pieces | {token: byte for token, byte in single.items() if byte not in spelt}
 
 
 def _kinds(config: Mapping[str, Any]) -> set[str]:

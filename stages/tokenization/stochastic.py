@@ -5,7 +5,6 @@ order change nothing. The bytes that the tokens spell stay the same. Tokens with
 document, and ids outside the vocabulary stay where they are.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stages.tokenization.draws import document_keys
-from stages.tokenization.lists import fixed, is_null, list_array, list_views
+from stages.tokenization.lists import fixed, is_null, list_array, list_views, row_ranges
 from stages.tokenization.merging import Merger
 from stages.tokenization.merging_tables import build_pieces, count_slots
 from stages.tokenization.pieces import Pieces, merges_of, pieces_of
@@ -81,7 +80,10 @@ class StochasTok:
         Raises ValueError where tokens and ids differ in number.
         """
         keys = _keys(tokens, document_ids, self._config.seed, epoch, _STOCHASTOK)
-        parts = [self._split(tokens.slice(*part), keys[slice(part[0], sum(part))]) for part in _parts(tokens)]
+        parts = [
+            self._split(tokens.slice(*part), keys[slice(part[0], sum(part))])
+            for part in row_ranges(list_views(tokens)[0], _BATCH_TOKENS)
+        ]
         return pa.concat_arrays([tokens.slice(0, 0), *parts])
 
     def _split(self, tokens: TokenLists, keys: npt.NDArray[np.uint64]) -> TokenLists:
@@ -137,7 +139,10 @@ class BpeDropout:
         Raises ValueError where tokens and ids differ in number.
         """
         keys = _keys(tokens, document_ids, self._config.seed, epoch, _DROPOUT)
-        parts = [self._merge(tokens.slice(*part), keys[slice(part[0], sum(part))]) for part in _parts(tokens)]
+        parts = [
+            self._merge(tokens.slice(*part), keys[slice(part[0], sum(part))])
+            for part in row_ranges(list_views(tokens)[0], _BATCH_TOKENS)
+        ]
         return pa.concat_arrays([tokens.slice(0, 0), *parts])
 
     def _merge(self, tokens: TokenLists, keys: npt.NDArray[np.uint64]) -> TokenLists:
@@ -164,13 +169,3 @@ def _keys(
     if len(tokens) != len(document_ids):
         raise ValueError(f"{len(tokens)} rows of tokens and {len(document_ids)} document ids; pass one id per row")
     return document_keys(document_ids, seed, epoch, method)
-
-
-def _parts(tokens: TokenLists) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of slices of about `_BATCH_TOKENS`, at least one row each."""
-    offsets, _ = list_views(tokens)
-    start = 0
-    while start < len(tokens):
-        end = max(int(np.searchsorted(offsets, int(offsets[start]) + _BATCH_TOKENS, side="right")) - 1, start + 1)
-        yield start, end - start
-        start = end

@@ -48,9 +48,10 @@ def _split_documents(
     out: Ids,
 ) -> None:
     """Fill `out` with the tokens of all documents after their attempts, and `borders` with where each begins."""
-    most = (lengths + attempts).max() if len(lengths) else 0
+    most, total = np.int64(0), np.int64(0)
+    for row in range(len(lengths)):
+        most = max(most, lengths[row] + attempts[row])
     token, after = np.empty(most, np.int32), np.empty(most, np.int32)
-    total = 0
     for row in range(len(lengths)):
         size = lengths[row]
         for number in range(size):

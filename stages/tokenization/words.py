@@ -4,7 +4,6 @@ Reads `text`, whose bytes are the bytes of Arrow's buffer; writes `word_borders`
 In a chain with `encode` the text is read once for both.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 from pipeline.stage import Stage, Transform
 from schemas.words import WORDS
 from stages.text_views import string_chunks, text_views
-from stages.tokenization.lists import fixed
+from stages.tokenization.lists import fixed, row_ranges
 from stages.tokenization.scanner import SPLIT_RULES, pretoken_starts
 
 _BATCH_BYTES = 16_000_000
@@ -43,14 +42,8 @@ def _open(config: WordsConfig) -> Transform:
     return mark
 
 
-def _parts(text: pa.StringArray) -> Iterator[pa.StringArray]:
-    """Slices of about `_BATCH_BYTES`, at least one row each."""
-    offsets, _ = text_views(text)
-    start = 0
-    while start < len(text):
-        end = max(int(np.searchsorted(offsets, int(offsets[start]) + _BATCH_BYTES, side="right")) - 1, start + 1)
-        yield text.slice(start, end - start)
-        start = end
+def _parts(text: pa.StringArray) -> list[pa.StringArray]:
+    return [text.slice(start, rows) for start, rows in row_ranges(text_views(text)[0], _BATCH_BYTES)]
 
 
 def _mark(text: pa.StringArray, config: WordsConfig) -> pa.RecordBatch:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from stages.parse.parse import parse_source, parsed_batch
 from stages.text_views import text_views
-from stages.tokenization import align, dynamic, encode, lexemes, words
+from stages.tokenization import align, byte_words, dynamic, encode, lexemes, words
 from stages.tokenization.align_kernels import COUNTS
 from stages.tokenization.engines import Gigatoken
 from stages.tokenization.merging import Merger
@@ -52,6 +52,8 @@ def measure(grammar: str, limit_bytes: int, name: str = "cl100k_base") -> dict[s
     cut = rate("encode_lexemes", lambda: by_lexeme(table))
     marker = words.STAGE.open(words.WordsConfig(split=vocabulary.split))
     rate("words", lambda: marker(table))
+    bytewise = byte_words.STAGE.open(words.WordsConfig(split=vocabulary.split))
+    rate("encode_bytes", lambda: bytewise(table))
     _measure_views(table, vocabulary, pieces_of(vocabulary), rate)
     _measure_merging(table, vocabulary, rate)
     tokens, lexeme_tokens = (pc.sum(t["num_tokens"]).as_py() for t in (table, cut))

@@ -158,7 +158,7 @@ def hand_made(draw: st.DrawFn) -> tuple[str, list[Node]]:
     return text, nodes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(hand_made(), max_size=4))
 def test_align_equals_the_slow_twin_on_trees_made_by_hand(documents):
     rows = [(text, encode(text), nodes) for text, nodes in documents]
@@ -230,7 +230,7 @@ def test_runs_of_groups_give_means_of_identifiers():
 
 
 def test_columns_take_little_room():
-    text = PROGRAMS["python"] * 200
+    text = PROGRAMS["python"] * 100
     table = table_of([(text, encode(text), parsed(text, "python"))] * 20)
     out = opened()[0](table)
     per_token = {

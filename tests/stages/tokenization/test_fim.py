@@ -1,6 +1,7 @@
 """Fill-in-the-middle: laws, the text given back, cuts against a slow twin, sentinels, trees."""
 
 import hashlib
+import json
 import re
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from schemas.ast import CONCEPTS
 from schemas.documents import ID
 from schemas.fim import source_order
+from schemas.tokens import TOKENIZER_KEY
 from stages.parse import syntax
 from stages.tokenization import fim
 from stages.tokenization.draws import below, document_keys, draw, happens
@@ -211,7 +213,10 @@ def test_rates_are_shares_of_the_documents_and_the_seed_changes_them():
 
 def test_both_engines_give_the_same_tokens(opened):
     fast = fim_stage(replace(CONFIGS["document"], encode=EncodeConfig())).open()
-    assert digest(fast(table(TEXTS))) == digest(opened["document"](table(TEXTS)))
+    encoded, expected = fast(table(TEXTS)), opened["document"](table(TEXTS))
+    assert digest(encoded) == digest(expected)
+    assert json.loads(encoded.schema.metadata[TOKENIZER_KEY])["engine"] == "gigatoken"
+    assert json.loads(expected.schema.metadata[TOKENIZER_KEY])["engine"] == "reference"
 
 
 def test_small_batches_give_the_same_tokens(opened, monkeypatch):

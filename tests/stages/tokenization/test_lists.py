@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.tokenization.lists import fixed, is_null, list_array, list_views
+from stages.tokenization.lists import fixed, is_null, list_array, list_views, row_ranges
 
 KIND = pa.list_(pa.int32())
 
@@ -41,3 +41,10 @@ def test_a_fixed_array_is_a_view_that_cannot_be_written():
     assert array.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
         view[0] = 1
+
+
+def test_ranges_of_rows_hold_as_much_as_fits_and_one_row_at_least():
+    offsets = np.array([3, 5, 5, 9, 20, 21, 22], np.int32)
+    assert list(row_ranges(offsets, 4)) == [(0, 2), (2, 1), (3, 1), (4, 2)]
+    assert list(row_ranges(offsets, 100)) == [(0, 6)]
+    assert list(row_ranges(offsets[:1], 4)) == []

@@ -52,7 +52,7 @@ def test_bits_of_a_small_text():
     assert out["num_words"] == 8
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.none() | st.text("ab 1'\n漢é_(", max_size=40) | st.text(max_size=20), max_size=6),
     st.sampled_from(["r50k", "cl100k", "o200k"]),

@@ -59,12 +59,12 @@ TEXT = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size
 
 @lru_cache
 def engine():
-    return HybridEngine(read_hybrid(HYBRID.train(HYBRID.count(TEXTS, IDS, CONFIG), CONFIG, [END])))
+    return HybridEngine(read_hybrid(HYBRID.train(HYBRID.count(TEXTS, IDS, CONFIG.cuts), CONFIG, [END])))
 
 
 @lru_cache
 def vocabulary():
-    return train_hybrid(HYBRID.count(TEXTS, IDS, CONFIG)[0], CONFIG)
+    return train_hybrid(HYBRID.count(TEXTS, IDS, CONFIG.cuts)[0], CONFIG)
 
 
 def encode(used, texts):
@@ -97,7 +97,7 @@ def test_every_text_is_given_back_with_short_roots(text, shortest):
 @lru_cache
 def provisional(dictionary):
     config = HybridConfig(dictionary=dictionary, vocabulary_size=300, min_root_bytes=1, min_count=1)
-    return train_hybrid(HYBRID.count(pa.array(["a b e re server as bs abba 're"]), IDS[:1], config)[0], config)
+    return train_hybrid(HYBRID.count(pa.array(["a b e re server as bs abba 're"]), IDS[:1], config.cuts)[0], config)
 
 
 def test_dictionary_comes_first_with_marks_for_case():
@@ -121,7 +121,7 @@ def test_dictionary_comes_first_with_marks_for_case():
 def test_the_longest_root_that_affixes_complete_is_taken():
     dictionary = Dictionary(roots=(b"handle", b"handl"), affixes=(b"er", b"rs"))
     config = HybridConfig(dictionary=dictionary, vocabulary_size=300, min_count=1)
-    made = train_hybrid(HYBRID.count(pa.array(["handler handlers handle"]), IDS[:1], config)[0], config)
+    made = train_hybrid(HYBRID.count(pa.array(["handler handlers handle"]), IDS[:1], config.cuts)[0], config)
     used = HybridEngine(made)
     [row], _ = encode(used, ["handler"])
     assert [made.tokens[token] for token in row] == [b"handl", b"er"]
@@ -156,14 +156,14 @@ def test_sizes_and_sharing_of_ids():
 
 
 def test_the_most_frequent_roots_stay():
-    few = train_hybrid(HYBRID.count(TEXTS, IDS, CONFIG)[0], replace(CONFIG, max_roots=2))
+    few = train_hybrid(HYBRID.count(TEXTS, IDS, CONFIG.cuts)[0], replace(CONFIG, max_roots=2))
     assert len(few.roots) == 2
     assert b"request" in {few.tokens[token].strip() for token in few.roots}
 
 
 def test_the_same_file_from_counts_of_any_parts():
-    whole = HYBRID.train(HYBRID.count(TEXTS, IDS, CONFIG), CONFIG, [END])
-    parts = [HYBRID.count(TEXTS[a:b], IDS[a:b], CONFIG)[0] for a, b in ((2, 4), (0, 2))]
+    whole = HYBRID.train(HYBRID.count(TEXTS, IDS, CONFIG.cuts), CONFIG, [END])
+    parts = [HYBRID.count(TEXTS[a:b], IDS[a:b], CONFIG.cuts)[0] for a, b in ((2, 4), (0, 2))]
     assert HYBRID.train([add_counts(parts)], CONFIG, [END]) == whole
     made = read_hybrid(whole)
     assert made.to_json() == whole
@@ -218,6 +218,6 @@ def test_bad_values_are_errors():
     with pytest.raises(ValueError, match="must hold the 256 bytes and two case marks"):
         HybridConfig(dictionary=DICTIONARY, vocabulary_size=200)
     with pytest.raises(ValueError, match="lower max_roots or raise vocabulary_size"):
-        train_hybrid(HYBRID.count(TEXTS, IDS, CONFIG)[0], replace(CONFIG, vocabulary_size=262))
+        train_hybrid(HYBRID.count(TEXTS, IDS, CONFIG.cuts)[0], replace(CONFIG, vocabulary_size=262))
     with pytest.raises(ValueError, match="must be distinct and none of"):
         with_special_tokens(vocabulary(), ["<|upper|>"])

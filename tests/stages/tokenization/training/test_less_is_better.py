@@ -1,6 +1,7 @@
 """LiB: the kernel against a slow reader, bounds, and the same ids from Hugging Face tokenizers and from our engine."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -27,7 +28,7 @@ TEXTS = pa.array(
     ]
 )
 IDS = pa.array([bytes(16)] * len(TEXTS), pa.binary(16))
-CONFIG = LibConfig(vocabulary_size=400, batches=40, batch_bytes=2000, max_token_chars=10, max_unit_chars=32)
+CONFIG = LibConfig(vocabulary_size=400, batches=40, batch_bytes=2000, passes=100, max_token_chars=10, max_unit_chars=32)
 END = "<|endoftext|>"
 PIECES = [
     "the",
@@ -51,7 +52,7 @@ TEXT = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size
 
 @lru_cache
 def trained():
-    content = LIB.train(LIB.count(TEXTS, IDS, CONFIG), CONFIG, [END])
+    content = LIB.train(LIB.count(TEXTS, IDS, CONFIG.cuts), CONFIG, [END])
     return Vocabulary(name="lib", content=content, split="", special_tokens={})
 
 
@@ -91,7 +92,7 @@ def test_no_unit_is_too_long_for_hugging_face(text):
 
 
 def test_tokens_keep_to_their_bounds():
-    tokens = train_lib(count_units(TEXTS, CONFIG), CONFIG)
+    tokens = train_lib(count_units(TEXTS, CONFIG.cuts), CONFIG)
     assert len(tokens) == len(set(tokens)) == CONFIG.vocabulary_size
     assert {bytes([byte]) for byte in range(256)} == set(tokens[:256])
     assert max(len(token.decode(errors="ignore")) for token in tokens) == CONFIG.max_token_chars
@@ -105,14 +106,22 @@ def test_reading_gets_shorter():
 
 
 def test_the_same_file_from_the_same_counts_and_another_from_another_seed():
-    counts = LIB.count(TEXTS, IDS, CONFIG)
+    counts = LIB.count(TEXTS, IDS, CONFIG.cuts)
     assert LIB.train(counts, CONFIG, [END]) == trained().content
-    other = LibConfig(vocabulary_size=400, batches=40, batch_bytes=2000, max_token_chars=10, max_unit_chars=32, seed=1)
-    assert LIB.train(counts, other, [END]) != trained().content
+    assert LIB.train(counts, replace(CONFIG, seed=1), [END]) != trained().content
+
+
+def test_little_text_is_read_a_few_times_only():
+    counts = LIB.count(TEXTS, IDS, CONFIG.cuts)
+    size = sum(len(text.as_py().encode()) for text in TEXTS)
+    assert 800 < size < 1000  # so 2000 bytes of a batch are two passes and some
+    few = replace(CONFIG, passes=2)
+    assert LIB.train(counts, few, [END]) == LIB.train(counts, replace(CONFIG, batches=1), [END])
+    assert LIB.train(counts, replace(CONFIG, passes=5), [END]) != LIB.train(counts, few, [END])
 
 
 def test_no_text_gives_the_bytes():
-    assert len(train_lib(count_units(pa.array(["", ""]), CONFIG), CONFIG)) == 256
+    assert len(train_lib(count_units(pa.array(["", ""]), CONFIG.cuts), CONFIG)) == 256
 
 
 def greedy(lexicon, text, at):
@@ -180,7 +189,7 @@ def test_units_are_drawn_by_their_counts():
 
 def test_other_vocabularies_are_errors():
     config = SuperwordConfig(vocabulary_size=300)
-    content = SUPERBPE.train(SUPERBPE.count(TEXTS, IDS, config), config, [])
+    content = SUPERBPE.train(SUPERBPE.count(TEXTS, IDS, config.cuts), config, [])
     assert json.loads(content)["model"]["type"] == "BPE"
     with pytest.raises(ValueError, match="vocabulary x is a BPE model"):
         GreedyEngine(Vocabulary(name="x", content=content, split="", special_tokens={}))

@@ -1,6 +1,7 @@
 """What all methods share: no text, slices of a column, and ids that do not depend on the batch."""
 
 import json
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,9 @@ import tokenizers
 
 from stages.text_views import text_views
 from stages.tokenization.certify import certify_engine
-from stages.tokenization.engines import Reference
+from stages.tokenization.encode import EncodeConfig, encode_stage
+from stages.tokenization.engines import Gigatoken, Reference
+from stages.tokenization.pieces import merges_of, pieces_of
 from stages.tokenization.training.hybrid import Dictionary, HybridConfig, read_hybrid
 from stages.tokenization.training.hybrid_engine import HybridEngine
 from stages.tokenization.training.less_is_better import GreedyEngine, LibConfig
@@ -43,7 +46,7 @@ def rows_of(engine, texts):
 
 @pytest.mark.parametrize(("method", "config", "engine"), CASES, ids=NAMES)
 def test_rows_are_the_same_in_slices_and_alone(method, config, engine):
-    made = make_engine(engine, method.train(method.count(TEXTS, IDS, config), config, ["<|endoftext|>"]))
+    made = make_engine(engine, method.train(method.count(TEXTS, IDS, config.cuts), config, ["<|endoftext|>"]))
     rows = rows_of(made, TEXTS)
     assert rows_of(made, TEXTS[1:4]) == rows[1:4]
     assert [rows_of(made, TEXTS[row : row + 1])[0] for row in range(len(TEXTS))] == rows
@@ -54,8 +57,8 @@ def test_rows_are_the_same_in_slices_and_alone(method, config, engine):
 @pytest.mark.parametrize(("method", "config", "engine"), CASES, ids=NAMES)
 def test_slices_are_counted_alone(method, config, engine):
     whole, part = (
-        method.count(pa.array(TEXTS[2:].to_pylist()), IDS[2:], config),
-        method.count(TEXTS[2:], IDS[2:], config),
+        method.count(pa.array(TEXTS[2:].to_pylist()), IDS[2:], config.cuts),
+        method.count(TEXTS[2:], IDS[2:], config.cuts),
     )
     for (pieces, counts), (others, other_counts) in zip(whole, part, strict=True):
         assert pieces.equals(others)
@@ -64,14 +67,14 @@ def test_slices_are_counted_alone(method, config, engine):
 
 @pytest.mark.parametrize(("method", "config", "engine"), CASES, ids=NAMES)
 def test_no_text_gives_a_vocabulary_of_bytes(method, config, engine):
-    content = method.train(method.count(TEXTS[1:2], IDS[1:2], config), config, [])
+    content = method.train(method.count(TEXTS[1:2], IDS[1:2], config.cuts), config, [])
     assert len(json.loads(content).get("tokens") or json.loads(content)["model"]["vocab"]) in (256, 258)
     assert rows_of(make_engine(engine, content), pa.array(["añ"])) != [[]]
 
 
 @pytest.mark.parametrize(("method", "config", "engine"), CASES[:3], ids=NAMES[:3])
 def test_unit_engines_are_certified_as_others_are(method, config, engine):
-    content = method.train(method.count(TEXTS, IDS, config), config, ["<|endoftext|>"])
+    content = method.train(method.count(TEXTS, IDS, config.cuts), config, ["<|endoftext|>"])
     saved = tokenizers.Tokenizer.from_str(content.decode()).to_str().encode()
     vocabulary = Vocabulary(name="saved", content=saved, split="", special_tokens={})
     opened = open_unit_engine(vocabulary)
@@ -82,3 +85,26 @@ def test_unit_engines_are_certified_as_others_are(method, config, engine):
 def test_usual_vocabularies_have_no_unit_engine():
     with pytest.raises(ValueError, match="does not cut text into units"):
         open_unit_engine(load_vocabulary("cl100k_base"))
+
+
+@pytest.mark.parametrize(("method", "config", "engine"), CASES, ids=NAMES)
+def test_the_encode_stage_takes_every_file(method, config, engine, tmp_path):
+    content = method.train(method.count(TEXTS, IDS, config.cuts), config, ["<|endoftext|>"])
+    path = tmp_path / f"{method.name}.json"
+    path.write_bytes(content)
+    chosen = EncodeConfig(vocabulary=str(path), vocabulary_sha256=sha256(content).hexdigest(), engine="units")
+    stage = encode_stage(chosen)
+    table = stage.stage.open(chosen)(pa.table({"text": pa.chunked_array([TEXTS, pa.array([None], pa.string())])}))
+    assert table["tokens"].to_pylist() == [*rows_of(make_engine(engine, content), TEXTS), None]
+    vocabulary = load_vocabulary(str(path), sha256=chosen.vocabulary_sha256)
+    assert vocabulary.kind == ("hybrid" if method is HYBRID else "tokenizer.json")
+    assert vocabulary.special_token() >= 256
+
+
+def test_a_hybrid_is_for_units_alone():
+    _, config, _ = CASES[3]
+    content = HYBRID.train(HYBRID.count(TEXTS, IDS, config.cuts), config, [])
+    vocabulary = Vocabulary(name="made", content=content, split="", special_tokens={}, is_hybrid=True)
+    for use in (pieces_of, merges_of, Gigatoken):
+        with pytest.raises(ValueError, match=r"made is a hybrid, no tokenizer\.json: only engine='units' knows it"):
+            use(vocabulary)

@@ -46,7 +46,7 @@ def document_ids(text: pa.StringArray) -> pa.FixedSizeBinaryArray:
 @lru_cache
 def num_word_tokens() -> int:
     learnt, others = texts()
-    trained = train_bpe(*count_superwords(learnt, SuperwordConfig())[0], BpeConfig(vocabulary_size=SIZE))
+    trained = train_bpe(*count_superwords(learnt, SuperwordConfig().cuts)[0], BpeConfig(vocabulary_size=SIZE))
     offsets, data = text_views(others)
     starts, _ = pretoken_starts(offsets, data, "llama3")
     return len(trained.merger().encode(np.append(starts, np.int64(offsets[-1])), data)[1])
@@ -63,7 +63,7 @@ def num_word_tokens() -> int:
 )
 def test_shorter_than_words_and_the_ids_of_hugging_face(method, config, engine, share) -> None:
     learnt, others = texts()
-    content = method.train(method.count(learnt, document_ids(learnt), config), config, ["<|endoftext|>"])
+    content = method.train(method.count(learnt, document_ids(learnt), config.cuts), config, ["<|endoftext|>"])
     offsets, data = text_views(others)
     starts, ids = engine(Vocabulary(name="made", content=content, split="", special_tokens={})).encode(offsets, data)
     assert len(ids) < share * num_word_tokens()
@@ -78,7 +78,7 @@ def test_hybrid_gives_every_text_back() -> None:
     words = Counter(word for text in learnt.to_pylist() for word in text.split() if word.isalpha() and word.islower())
     roots = tuple(sorted({word.encode() for word, _ in words.most_common(2000) if len(word.encode()) <= 64}))
     config = HybridConfig(dictionary=Dictionary(roots=roots, affixes=(b"ed", b"ing", b"s")), vocabulary_size=SIZE)
-    counts = HYBRID.count(learnt, document_ids(learnt), config)
+    counts = HYBRID.count(learnt, document_ids(learnt), config.cuts)
     engine = HybridEngine(read_hybrid(HYBRID.train(counts, config, [])))
     offsets, data = text_views(others)
     starts, ids = engine.encode(offsets, data)

@@ -56,7 +56,7 @@ TEXT = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size
 
 @lru_cache
 def trained(method):
-    counts = method.count(TEXTS, IDS, CONFIG)
+    counts = method.count(TEXTS, IDS, CONFIG.cuts)
     return Vocabulary(name=method.name, content=method.train(counts, CONFIG, [END]), split="", special_tokens={})
 
 
@@ -111,7 +111,7 @@ def test_tokens_keep_to_their_bounds(method):
 
 
 def test_fewer_tokens_than_inside_words():
-    words, units = count_superwords(TEXTS, CONFIG)
+    words, units = count_superwords(TEXTS, CONFIG.cuts)
     plain = train_superbpe(words, units, SuperwordConfig(vocabulary_size=370, subword_share=1.0))
     superwords = train_superbpe(words, units, CONFIG)
     assert superwords.tokens[: CONFIG.transition] == plain.tokens[: CONFIG.transition]
@@ -128,14 +128,14 @@ def trained_on(vocabulary, units):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_the_same_file_from_counts_of_any_parts(method):
-    parts = [method.count(TEXTS[a:b], IDS[a:b], CONFIG) for a, b in ((2, 4), (0, 1), (1, 2))]
+    parts = [method.count(TEXTS[a:b], IDS[a:b], CONFIG.cuts) for a, b in ((2, 4), (0, 1), (1, 2))]
     counts = [add_counts(kind) for kind in zip(*parts, strict=True)]
     assert method.train(counts, CONFIG, [END]) == trained(method).content
 
 
 def test_seed_changes_supertokens():
     other = SuperwordConfig(vocabulary_size=370, max_words=3, seed=1)
-    assert SUPERTOKENS.train(SUPERTOKENS.count(TEXTS, IDS, other), other, [END]) != trained(SUPERTOKENS).content
+    assert SUPERTOKENS.train(SUPERTOKENS.count(TEXTS, IDS, other.cuts), other, [END]) != trained(SUPERTOKENS).content
 
 
 def test_bounds_hold_for_one_long_line():
