@@ -1,5 +1,6 @@
 """The dataset card of a published version: front matter for `datasets`, tables for people."""
 
+import json
 from collections.abc import Iterable, Mapping
 
 from schemas.manifest import Manifest
@@ -7,7 +8,23 @@ from schemas.manifest import Manifest
 
 def render(manifest: Manifest) -> str:
     """The README of a version. Its front matter declares every config, so that nothing is left to inference."""
-    return "\n".join([*_front_matter(manifest), "", *_body(manifest), ""])
+    domains = {file.path.split("/")[1] for file in manifest.files}
+    return "\n".join(
+        ["---", f"pretty_name: {json.dumps(manifest.name)}", *configs(domains), "---", "", *_body(manifest), ""]
+    )
+
+
+def configs(domains: Iterable[str]) -> list[str]:
+    """Lines of YAML: a config `default` of all files below `data/`, and one for each domain.
+
+    Quoted, because `no` and `123` are no text in YAML. A domain called `default` has the config `domain-default`.
+    """
+    lines = ["configs:", "- config_name: default", "  data_files:", "  - split: train", "    path: data/*/*.parquet"]
+    for domain in sorted(domains):
+        name = "domain-default" if domain == "default" else domain
+        lines += [f"- config_name: {json.dumps(name)}", "  data_files:"]
+        lines += ["  - split: train", f"    path: {json.dumps(f'data/{domain}/*.parquet')}"]
+    return lines
 
 
 def human_bytes(count: float) -> str:
@@ -17,14 +34,6 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
-
-
-def _front_matter(manifest: Manifest) -> list[str]:
-    lines = ["---", f"pretty_name: {manifest.name}", "configs:", "- config_name: default", "  data_files:"]
-    lines += ["  - split: train", "    path: data/*/*.parquet"]
-    for domain in sorted({file.path.split("/")[1] for file in manifest.files}):
-        lines += [f"- config_name: {domain}", "  data_files:", "  - split: train", f"    path: data/{domain}/*.parquet"]
-    return [*lines, "---"]
 
 
 def _body(manifest: Manifest) -> list[str]:

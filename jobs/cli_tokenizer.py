@@ -55,7 +55,7 @@ def tokenizer() -> None:
     help="Roots and affixes, for --method hybrid; repeatable.",
 )
 def train_tokenizer(**values: Any) -> None:
-    """Learn a tokenizer from a source or a published corpus, and write its tokenizer.json.
+    """Learn a tokenizer from a source or a published corpus, and write its tokenizer.json (hybrid: a file of its own).
 
     Run it again to go on where it was stopped: counts and tokenizers are kept in the store.
     """

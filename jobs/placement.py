@@ -18,6 +18,9 @@ from schemas.columns import columns
 from schemas.corpus import PLACEMENT
 from schemas.documents import ID
 
+MAX_DOMAIN_CHARS = 200
+"""A file system takes 255 bytes, and some names have a suffix."""
+
 _MIX = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 
 
@@ -43,14 +46,14 @@ def placement_stage(config: PlacementConfig) -> Configured[PlacementConfig]:
     ]
     if config.grouped:
         reads += [pa.field("repository_key", pa.uint64()), pa.field("repository_rank", pa.int32())]
-    stage = Stage(name="placement", version=2, reads=columns(*reads), writes=PLACEMENT, open=_open, count=_count)
+    stage = Stage(name="placement", version=3, reads=columns(*reads), writes=PLACEMENT, open=_open, count=_count)
     return configured(stage, config)
 
 
 def domain_name(value: str | None) -> str:
-    """A folder name for a domain: `C++` is `cpp`, `C#` is `csharp`, null is `other`."""
+    """A folder name for a domain: `C++` is `cpp`, `C#` is `csharp`, null is `other`. Cut at `MAX_DOMAIN_CHARS`."""
     spelled = (value or "other").lower().replace("+", "p").replace("#", "sharp")
-    return re.sub(r"[^a-z0-9]+", "-", spelled).strip("-") or "other"
+    return re.sub(r"[^a-z0-9]+", "-", spelled).strip("-")[:MAX_DOMAIN_CHARS].rstrip("-") or "other"
 
 
 def shuffle_keys(ids: pa.Array, seed: int) -> NDArray[np.uint64]:

@@ -19,4 +19,4 @@ All rows of one kind and pretoken are in one shard, so that shards can be read o
 """
 
 TOKENIZER = columns(pa.field("tokenizer", pa.binary(), nullable=False))
-"""One row: the content of a `tokenizer.json`."""
+"""One row: the content of a `tokenizer.json`, or of a hybrid's file."""

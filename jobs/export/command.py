@@ -16,11 +16,10 @@ from jobs.export.ragged import COLUMNS
 from jobs.export.reading import DOCUMENT_COLUMNS, Contents
 from jobs.export.transfer import Identity, transfer, verify
 from jobs.looking import existing_storage, print_json, standard_output
+from jobs.packing.provenance import token_bytes
 from jobs.packing.sequences import Version, open_version
 from pipeline.errors import NotFoundError, RecipeError
 from schemas.manifest import Manifest
-from stages.tokenization.pieces import pieces_of
-from stages.tokenization.vocabulary import load_vocabulary
 
 FORMATS: dict[str, Format] = {fmt.FORMAT.name: fmt.FORMAT for fmt in (megatron, mds, litdata_chunks, plain)}
 
@@ -90,11 +89,8 @@ def _id_type(manifest: Manifest) -> str:
     """Megatron's own rule: uint16 where there are fewer than 65,500 ids. Else, or where that is unknown, int32."""
     if manifest.end_of_document >= _FEWEST_IDS_OF_INT32:
         return "int32"
-    try:
-        known = pieces_of(load_vocabulary(manifest.vocabulary))
-    except ValueError:
-        return "int32"
-    return "uint16" if len(known) < _FEWEST_IDS_OF_INT32 else "int32"
+    known = token_bytes(manifest)
+    return "uint16" if known is not None and len(known) < _FEWEST_IDS_OF_INT32 else "int32"
 
 
 def export(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.card import configs
 from jobs.export.framed import durable
 from jobs.export.layout import Format, Layout, Part, Rows, Unit
 from jobs.export.ragged import ID_BYTES, Ragged, ragged
@@ -128,13 +129,9 @@ def _concatenate(batches: Sequence[Rows]) -> Rows:
 
 def _finish(layout: Layout, export: Path, folder: str, units: Sequence[Unit]) -> None:
     """The card; every domain writes all that it can see, so the last one writes it whole."""
-    domains = sorted(path.name for path in (export / "data").iterdir())
-    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    lines += ["  - split: train", "    path: data/*/*.parquet"]
-    for domain in domains:
-        lines += [f"- config_name: {domain}", "  data_files:", "  - split: train", f"    path: data/{domain}/*.parquet"]
+    lines = ["---", *configs(path.name for path in (export / "data").iterdir()), "---"]
     with durable(export / "README.md") as file:
-        file.write("\n".join([*lines, "---", "", _ABOUT, ""]).encode())
+        file.write("\n".join([*lines, "", _ABOUT, ""]).encode())
 
 
 def _read(layout: Layout, export: Path, folder: str, unit: Unit) -> Iterator[Rows]:

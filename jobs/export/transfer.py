@@ -43,19 +43,36 @@ def transfer(
     with _disk_errors(to):
         if (done := _finished(to, identity)) is not None:
             return done, len(done)
-        work = to.parent / f".{to.name}.partial"
-        if not (work / MARKER).exists():
-            _claim(to, work, identity)
-        with _locked(work):
-            if (done := _finished(work, identity)) is None:
-                done, kept = _write_all(fmt, layout, units, batches, work, say)
-                _save(work / MARKER, {**identity, "units": [asdict(unit) for unit in done]})
-            else:
-                kept = len(done)
-            shutil.rmtree(work / _JOURNAL)
-            (work / f".{MARKER}").unlink(missing_ok=True)
-            work.rename(to)
-            _sync(to.parent)
+        try:
+            return _transfer(fmt, layout, units, batches, to, identity, say)
+        except (FileNotFoundError, PublishError):
+            if (done := _finished(to, identity)) is None:
+                raise
+            return done, len(done)  # another process has finished it meanwhile
+
+
+def _transfer(
+    fmt: Format,
+    layout: Layout,
+    units: Sequence[Unit],
+    batches: Callable[[Unit], Iterator[Rows]],
+    to: Path,
+    identity: Identity,
+    say: Callable[[int, int], None],
+) -> tuple[list[Unit], int]:
+    work = to.parent / f".{to.name}.partial"
+    if not (work / MARKER).exists():
+        _claim(to, work, identity)
+    with _locked(work):
+        if (done := _finished(work, identity)) is None:
+            done, kept = _write_all(fmt, layout, units, batches, work, say)
+            _save(work / MARKER, {**identity, "units": [asdict(unit) for unit in done]})
+        else:
+            kept = len(done)
+        shutil.rmtree(work / _JOURNAL)
+        (work / f".{MARKER}").unlink(missing_ok=True)
+        work.rename(to)
+        _sync(to.parent)
     return done, kept
 
 
@@ -148,7 +165,10 @@ def _claim(to: Path, work: Path, identity: Identity) -> None:
 
 @contextmanager
 def _locked(work: Path) -> Iterator[None]:
-    """Alone in the folder. The lock ends with the process. Raises PublishError if another one has it."""
+    """Alone in the folder. The lock ends with the process.
+
+    Raises PublishError if another process has it, FileNotFoundError if one has finished there.
+    """
     path = work / _JOURNAL / "lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as file:
@@ -156,6 +176,8 @@ def _locked(work: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise PublishError(f"another process is writing {work}; wait for it or choose another folder") from error
+        if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+            raise FileNotFoundError(f"{path} is another one's")
         yield
 
 

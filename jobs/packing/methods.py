@@ -33,7 +33,8 @@ def pack_rows(num_tokens: Int32s, group: Int32s, *, method: str, sequence_length
     else:
         is_first = np.concatenate([[True], group[1:] != group[:-1]]) if len(group) else np.empty(0, bool)
         starts, ends = _cut(np.append(offsets[:-1][is_first], offsets[-1]), sequence_length)
-        bins = fit((ends - starts).astype(np.int32), sequence_length)
+        room = min(sequence_length, int(offsets[-1]))  # what holds all tokens is one bin, whatever room is left
+        bins = fit((ends - starts).astype(np.int32), room)
         rows = _shuffle(bins, key)
         order = np.lexsort((starts, rows))
         starts, ends, rows = starts[order], ends[order], rows[order]

@@ -88,7 +88,7 @@ def trace(
     if token is not None:
         pieces = [_at(pieces, token, used, max(used, settings.sequence_length))]
     documents = _documents(version, entry.data, [piece.document for piece in pieces])
-    vocabulary = _token_bytes(version.manifest)
+    vocabulary = token_bytes(version.manifest)
     return {
         "corpus": version.name,
         "packing": packing,
@@ -137,8 +137,10 @@ def _explain(
 ) -> dict[str, Any]:
     document_id, tokens = document
     end = piece.start + piece.length
-    if end > len(tokens):
-        raise CorruptShardError(f"{file.path} names token {end} of row {piece.document}, which has {len(tokens)}")
+    if not 0 <= piece.start < end <= len(tokens):
+        raise CorruptShardError(
+            f"{file.path} names tokens {piece.start} to {end} of row {piece.document}, which has {len(tokens)}"
+        )
     entry = inspection.index_entry(store, manifest, document_id)
     if entry is None:
         raise CorruptShardError(f"{manifest.name}@{manifest.version} has no document {document_id.hex()} in its index")
@@ -237,7 +239,7 @@ def _groups_with(version: Version, path: str, rows: list[int]) -> Iterator[tuple
             first += count
 
 
-def _token_bytes(manifest: Manifest) -> Pieces | None:
+def token_bytes(manifest: Manifest) -> Pieces | None:
     """Bytes of the tokens of a version; None where its vocabulary is not at hand or its tokens are no bytes."""
     chosen = [
         encoding for step in manifest.steps for _, config in _configs(step.config) for encoding in _nested(config)

@@ -44,6 +44,12 @@ class Index:
     def __len__(self) -> int:
         return len(self.borders) - 1
 
+    def ends(self, sequence_length: int) -> Int64s:
+        """Where each row ends, padding included, when all rows are laid end to end."""
+        if sequence_length:
+            return np.arange(1, len(self) + 1) * sequence_length
+        return np.concatenate([[0], np.cumsum(self.length, dtype=np.int64)])[self.borders[1:]]
+
     def check(self, documents: Documents, sequence_length: int, name: str) -> None:
         """Raise CorruptShardError unless every piece lies in its document and every row has 1 to the length tokens."""
         count = len(documents.offsets) - 1

@@ -4,6 +4,7 @@ Reads the data files and index files of a version, from a folder or through a st
 enough. Memory: one data file (4 bytes per token), its index and one batch.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from schemas.corpus import DATA, PACKING
 from schemas.manifest import Manifest, Packing, PackingFile
 
 Model = TypeVar("Model", bound=BaseModel)
+
+TABLE_TOKENS = 1 << 24
+"""Tokens of a table of sequences, unless a single sequence has more: about 100 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +76,10 @@ class Version:
     def sequences(
         self, packing: str, domains: Sequence[str] | None = None, *, batch_rows: int = 1024
     ) -> Iterator[pa.Table]:
-        """All sequences in the order of training, as `SEQUENCES` tables of at most `batch_rows` rows."""
+        """All sequences in the order of training, as `SEQUENCES` tables of at most `batch_rows` rows.
+
+        Long sequences come in smaller tables, of at most `TABLE_TOKENS` tokens or one sequence.
+        """
         settings, wanted = self.packing(packing), self._wanted(domains)
         for file in settings.files:
             if _domain(file.data) in wanted:
@@ -87,9 +94,14 @@ class Version:
         index, documents = self.read_index(file), self.read_documents(file.data)
         index.check(documents, packing.sequence_length, self.url(file.path))
         length, padding = packing.sequence_length, packing.padding
-        for row in range(first_row, len(index), batch_rows):
-            end = min(len(index), row + batch_rows)
+        ends = index.ends(length)
+        row = first_row
+        while row < len(index):
+            done = int(ends[row - 1]) if row else 0
+            most = int(np.searchsorted(ends, done + TABLE_TOKENS, side="right"))
+            end = min(len(index), row + batch_rows, max(row + 1, most))
             yield gather(index, documents, row, end, sequence_length=length, padding=padding)
+            row = end
 
     def documents(self, domains: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """All documents in the order of the shuffle, `document_id` and `tokens`, one row group at a time."""
@@ -97,6 +109,18 @@ class Version:
         for file in self.manifest.files:
             if _domain(file.path) in wanted:
                 yield from self._row_groups(file.path)
+
+    def verify(self) -> None:
+        """Compare every file of the data and of the complete packings with its SHA-256.
+
+        Reading checks counts and places only. Raises CorruptShardError for the first file that differs.
+        """
+        expected = {file.path: file.sha256 for file in self.manifest.files}
+        for name in self.packings():
+            expected |= {file.path: file.sha256 for file in self.packing(name).files}
+        for path, sha256 in expected.items():
+            if (found := self._sha256(path)) != sha256:
+                raise CorruptShardError(f"{self.url(path)} has SHA-256 {found}, not {sha256}; copy it again")
 
     def read_documents(self, path: str) -> Documents:
         """A data file in memory."""
@@ -144,15 +168,23 @@ class Version:
                     raise CorruptShardError(f"{self.url(path)} has other columns than {', '.join(schema.names)}")
                 yield parquet
         except FileNotFoundError as error:
-            raise NotFoundError(
-                f"{self.url(path)} is not there, though the manifest lists it; copy it again"
-            ) from error
-        except pa.ArrowException as error:
+            raise self._missing(path) from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # pyarrow has one for each kind of damage
             raise CorruptShardError(f"{self.url(path)} cannot be read: {error}; copy it again") from error
 
     def url(self, path: str) -> str:
         """How a user opens a file of the version with other tools."""
         return self.storage.url(self._path(path))
+
+    def _sha256(self, path: str) -> str:
+        try:
+            with self.storage.open(self._path(path)) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise self._missing(path) from error
+
+    def _missing(self, path: str) -> NotFoundError:
+        return NotFoundError(f"{self.url(path)} is not there, though the manifest lists it; copy it again")
 
     def _row_groups(self, path: str) -> Iterator[pa.Table]:
         with self.open(path) as parquet:
@@ -173,10 +205,14 @@ class Version:
 
 
 def open_version(where: Storage | Path | str, reference: str = "") -> Version:
-    """A published version: `name@version` (or `name`, the newest) of a storage, or the folder of a version itself.
+    """A published version: `name@version` (or `name`, the newest) of a store, or the folder of a version itself.
 
-    Raises NotFoundError for a version or folder that is not there.
+    A path with a reference is the folder of a store. Raises NotFoundError for a version or folder that is not there.
     """
+    if reference and isinstance(where, Path | str):
+        if not Path(where).is_dir():
+            raise NotFoundError(f"no store at {where}; give the folder that gristmill ls --store reads")
+        where = LocalStorage(Path(where))
     if not isinstance(where, Path | str):
         manifest = catalog.load(where, reference)
         if not catalog.is_complete(where, manifest):

@@ -1,4 +1,7 @@
-"""Source code with its syntax trees: every document parsed, units and concepts named, statistics by language."""
+"""Source code with its syntax trees: every document parsed, units and concepts named, statistics by language.
+
+Without fill-in-the-middle also tokens beside the trees.
+"""
 
 from typing import Literal
 
@@ -7,17 +10,24 @@ from jobs.packing.files import FilesConfig
 from jobs.packing.packings import Method, PackingConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.recipes.tiny import rules
+from jobs.repository_order import repository_order
 from jobs.sources import parse_sources
 from jobs.syntax_statistics import syntax_statistics
+from jobs.tokenizers.alignment import alignment_statistics
 from pipeline.annotate import annotate
+from pipeline.dataset import Dataset
 from pipeline.ingest import ingest
 from pipeline.stage import configured
 from stages.filter import lines
 from stages.filter.selection import Predicate, SelectConfig, select_stage
 from stages.ingest.document import chain
 from stages.parse import syntax
-from stages.tokenization import encode
+from stages.tokenization import align, encode
+from stages.tokenization.fim import FimConfig, fim_stage
+from stages.tokenization.pieces import pieces_of
 from stages.tokenization.vocabulary import load_vocabulary
+
+Fim = Literal["none", "document", "span", "node"]
 
 
 def trees(
@@ -29,6 +39,8 @@ def trees(
     packing: Method = "best-fit",
     max_line_chars: int = 10_000,
     max_errors: int = -1,
+    fim: Fim = "none",
+    order_imports: bool = False,
     seed: int = 0,
 ) -> Corpus:
     """Documents that have a syntax tree, with trees, units and statistics, as a tokenized corpus.
@@ -41,7 +53,9 @@ def trees(
     packing: best-fit cuts few documents; concatenate cuts at every length; document puts one into each sequence.
     max_line_chars: a document with a longer line is dropped.
     max_errors: a document with more ERROR and MISSING nodes is dropped; -1 keeps all that were parsed.
-    seed: of the shuffle.
+    fim: half of the documents get a hole to fill: between any two places, some lines (span), or a node of the tree.
+    order_imports: keep the files of a repository together, each behind the files that it imports.
+    seed: of the shuffle and the holes.
     """
     documents = ingest(*parse_sources(source), stages=chain())
     marks = annotate("marks", documents, stages=[configured(lines.STAGE, lines.LinesConfig())])
@@ -53,8 +67,13 @@ def trees(
     sidecars = (documents, marks, parsed, duplicates)
     select = select_stage(SelectConfig(predicates=tuple(predicates)), [s.schema for s in sidecars])
     decisions = annotate("select", *sidecars, stages=[select])
-    encoding = configured(encode.STAGE, encode.EncodeConfig(vocabulary=vocabulary))
-    tokens = annotate("tokens", documents, stages=[encoding])
+    tokens = _tokens(documents, parsed, vocabulary, fim, seed)
+    kept, reports = [marks, duplicates, parsed], [syntax_statistics(documents, parsed)]
+    if fim == "none":
+        aligning = configured(align.STAGE, align.AlignConfig(vocabulary=vocabulary))
+        alignment = annotate("alignment", documents, parsed, tokens, stages=[aligning])
+        kept.append(alignment)
+        reports.append(alignment_statistics(documents, tokens, alignment))
     published = CorpusConfig(
         name=name,
         version=version,
@@ -63,11 +82,25 @@ def trees(
         packings=(PackingConfig(method=packing, sequence_length=sequence_length, seed=seed),),
         seed=seed,
     )
-    return corpus(
-        documents,
-        decisions,
-        tokens,
-        published,
-        marks=(marks, duplicates, parsed),
-        reports=(syntax_statistics(documents, parsed),),
-    )
+    order = repository_order(documents, parsed) if order_imports else None
+    return corpus(documents, decisions, tokens, published, marks=kept, reports=reports, order=order)
+
+
+def _tokens(documents: Dataset, parsed: Dataset, vocabulary: str, fim: Fim, seed: int) -> Dataset:
+    """Tokens as the text is, or half of the documents rearranged."""
+    encoding = encode.EncodeConfig(vocabulary=vocabulary)
+    if fim == "none":
+        return annotate("tokens", documents, stages=[configured(encode.STAGE, encoding)])
+    prefix, middle, suffix = _sentinels(vocabulary)
+    config = FimConfig(encode=encoding, prefix=prefix, middle=middle, suffix=suffix, level=fim, seed=seed)
+    return annotate("tokens", documents, *([parsed] if fim == "node" else []), stages=[fim_stage(config)])
+
+
+def _sentinels(vocabulary: str) -> tuple[int, int, int]:
+    """Prefix, middle and suffix: the vocabulary's own, or the first ids that it does not use."""
+    loaded = load_vocabulary(vocabulary)
+    names = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+    if all(name in loaded.special_tokens for name in names):
+        return tuple(loaded.special_tokens[name] for name in names)  # type: ignore[return-value]
+    first = len(pieces_of(loaded))
+    return first, first + 1, first + 2

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import GristmillError
+from pipeline.errors import GristmillError, RecipeError
 from stages.text_views import text_views
 from stages.tokenization.certify import certify_engine
-from stages.tokenization.engines import Engine, Gigatoken, Ids, Offsets, Reference
+from stages.tokenization.engines import Engine, Ids, Offsets, Reference, open_engine
 from stages.tokenization.merging import Merger
 from stages.tokenization.pieces import Pieces, merges_of, pieces_of
 from stages.tokenization.scanner import SPLIT_RULES
@@ -41,14 +41,19 @@ class Measured:
 
     @cached_property
     def engine(self) -> Engine:
-        """gigatoken where it is exact, else the reference."""
-        reference = Reference(self.vocabulary)
+        """gigatoken or the engine of units where exact, else the reference. Raises RecipeError for no vocabulary."""
         try:
-            engine = Gigatoken(self.vocabulary, reference)
-            certify_engine(engine, reference, self.vocabulary)
-        except (ValueError, GristmillError):
-            return reference
-        return engine
+            reference = Reference(self.vocabulary)
+        except ValueError as error:
+            raise RecipeError(f"vocabulary {self.name} cannot be measured: {error}") from error
+        for name in ("gigatoken", "units"):
+            try:
+                engine = open_engine(name, self.vocabulary, reference, "auto")
+                certify_engine(engine, reference, self.vocabulary)
+            except (ValueError, GristmillError):
+                continue
+            return engine
+        return reference
 
     @cached_property
     def pieces(self) -> Pieces | None:
@@ -82,10 +87,11 @@ class Measured:
         return self.vocabulary.split or ("" if self.vocabulary.is_model else _split_of_json(self.vocabulary.content))
 
     @property
-    def size(self) -> int:
-        """Ids that stand for text, and special tokens."""
-        own = int((self.pieces.lengths > 0).sum()) if self.pieces else 0
-        return own + len(self.vocabulary.special_tokens)
+    def size(self) -> int | None:
+        """Ids that stand for text, and special tokens; None where tokens do not stand for bytes."""
+        if self.pieces is None:
+            return None
+        return int((self.pieces.lengths > 0).sum()) + len(self.vocabulary.special_tokens)
 
     def encode(self, texts: "pa.Array[Any]") -> tuple[Offsets, Ids]:
         """Ids of all texts end to end, and where each text's begin."""

@@ -29,6 +29,7 @@ from stages.tokenization.training.hybrid import HybridConfig
 from stages.tokenization.training.less_is_better import LibConfig
 from stages.tokenization.training.methods import HYBRID, LIB, SUPERBPE, SUPERTOKENS, Method
 from stages.tokenization.training.superwords import SuperwordConfig
+from stages.tokenization.training.units import Cuts
 
 METHODS: Mapping[str, Method[Any]] = {method.name: method for method in (SUPERBPE, SUPERTOKENS, LIB, HYBRID)}
 """Ways to train beside `bpe`."""
@@ -55,8 +56,8 @@ class PretokenConfig:
     """How text is cut, by name."""
     method: str = "bpe"
     """What the counts are for: `bpe`, or a key of `METHODS`, which may count other pieces of text than pretokens."""
-    settings: Settings | None = None
-    """Of that method; None for `bpe`."""
+    cuts: Cuts | None = None
+    """What that method counts: `cuts` of its settings; None for `bpe`."""
     max_domain_bytes: int = 0
     """A language with more text is sampled down to about so many bytes, by document id; 0 counts everything."""
     bytes_per_partition: int = 2_000_000_000
@@ -68,8 +69,8 @@ class PretokenConfig:
         rules_of(self.split)
         if self.method != "bpe" and self.method not in METHODS:
             raise ValueError(f"method={self.method!r} must be one of bpe, {', '.join(METHODS)}")
-        if (self.settings is None) != (self.method == "bpe"):
-            raise ValueError(f"method={self.method!r} needs settings of its own, bpe has none here")
+        if (self.cuts is None) != (self.method == "bpe"):
+            raise ValueError(f"method={self.method!r} needs cuts of its own, bpe has none here")
         if self.max_domain_bytes < 0:
             raise ValueError(f"max_domain_bytes must not be negative, got {self.max_domain_bytes}")
         if self.bytes_per_partition < 1:
@@ -150,10 +151,10 @@ def _count_batch(batch: pa.RecordBatch, config: PretokenConfig, place: Place) ->
 
 def _count_rows(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], config: PretokenConfig) -> list[Counted]:
     """The counts of each kind."""
-    if config.method == "bpe":
+    if config.cuts is None:
         return [count_pretokens(*text_views(batch["text"]), rows, config.split)]
     chosen = batch.take(pa.array(rows))
-    counts = METHODS[config.method].count(chosen["text"], chosen["document_id"], config.settings)
+    counts = METHODS[config.method].count(chosen["text"], chosen["document_id"], config.cuts)
     return [Counted(pieces, numbers, hash_pretokens(pieces)) for pieces, numbers in counts]
 
 

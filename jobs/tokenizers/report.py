@@ -31,7 +31,7 @@ class VocabularyReport:
     """One vocabulary on the sample. Figures are null where they cannot be had."""
 
     name: str
-    size: int
+    size: int | None
     """Ids that stand for text, and special tokens."""
     languages: dict[str, Size]
     premium: dict[str, float]

@@ -113,13 +113,18 @@ def _weigh(config: TokenizerConfig, place: Place, table: pa.Table) -> pa.Table:
 
 
 def _learn(config: TokenizerConfig, place: Place, rows: pa.Table, base: pa.Table | None) -> Reduced:
+    if not rows.num_rows:
+        raise ValueError(
+            "there is nothing to learn from: no document that counts has text"
+            + (f", or none in it occurs {config.min_pretoken_count} times" if config.min_pretoken_count > 1 else "")
+        )
     rows = rows.sort_by([("kind", "ascending"), ("pretoken", "ascending")])
     if config.settings is None:
         content, counters = _learn_bpe(config, _counts_of(rows, 0))
     else:
-        kinds = range((pc.max(rows["kind"]).as_py() or 0) + 1)
-        counts = [_counts_of(rows, kind) for kind in kinds]
-        content = METHODS[config.method].train(counts, config.settings, config.special_tokens)
+        method = METHODS[config.method]
+        counts = [_counts_of(rows, kind) for kind in range(method.kinds)]
+        content = method.train(counts, config.settings, config.special_tokens)
         counters = {"tokens": _num_tokens(content, config.special_tokens), "added_tokens": 0}
     table = pa.table({"tokenizer": pa.array([content], pa.binary())}, schema=TOKENIZER)
     first = rows.filter(pc.equal(rows["kind"], 0))

@@ -117,7 +117,7 @@ def _configs(
         **_given(min_pretoken_count=min_pretoken_count),
     )
     sampled = _given(max_domain_bytes=max_language_bytes)
-    return PretokenConfig(split=split, method=method, settings=settings, **sampled), learning
+    return PretokenConfig(split=split, method=method, cuts=settings.cuts if settings else None, **sampled), learning
 
 
 def _bpe(*, dictionary: Sequence[Path], **values: Any) -> BpeConfig:

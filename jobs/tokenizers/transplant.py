@@ -7,6 +7,7 @@ spell it, `global` the old tokens that mean most alike by embeddings of another 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -63,6 +64,15 @@ class Recipe:
         return len(self.first) - 1
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Meanings:
+    """Embeddings of the old tokens by another model."""
+
+    table: Floats
+    usable: Longs
+    """Ids that have one."""
+
+
 def plan_transplant(old: Measured, new: Measured, config: TransplantConfig, embed: Embed | None = None) -> Recipe:
     """The recipe of every id of `new`. Without `embed` there is nothing global, and lengths alone weigh.
 
@@ -87,13 +97,16 @@ def plan_transplant(old: Measured, new: Measured, config: TransplantConfig, embe
             [np.flatnonzero(copied_from >= 0), copied_from[copied_from >= 0], np.ones((copied_from >= 0).sum())], 1
         )
     )
-    table = embed([_spelt(before[token]) for token in range(len(before))]) if embed else None
+    meanings = None
+    if embed is not None:
+        table = embed([_spelt(before[token]) for token in range(len(before))])
+        meanings = _Meanings(table=table, usable=np.flatnonzero(table.any(axis=1)))
     step = max(1, min(_ROWS, _SIMILARITIES // max(1, len(before))))
     for start in range(0, len(missing), step):
         rows = missing[start : start + step]
         chosen = [texts[row] for row in rows]
         vectors = embed([_spelt(text) for text in chosen]) if embed else None
-        parts.extend(_terms(rows, chosen, decompose, before, table, vectors, config))
+        parts.extend(_terms(rows, chosen, decompose, before, meanings, vectors, config))
     terms = np.concatenate(parts)
     terms = terms[np.lexsort((terms[:, 1], terms[:, 0]))]
     counts = np.bincount(terms[:, 0].astype(np.int64), minlength=len(after))
@@ -127,7 +140,7 @@ def _terms(
     texts: Sequence[bytes],
     decompose: Merger,
     before: Pieces,
-    table: Floats | None,
+    meanings: _Meanings | None,
     vectors: Floats | None,
     config: TransplantConfig,
 ) -> Iterator[npt.NDArray[np.float64]]:
@@ -137,29 +150,48 @@ def _terms(
     owner = np.repeat(np.arange(len(rows)), np.diff(starts))
     weight = before.lengths[ids].astype(np.float64)
     share = np.ones(len(rows))
-    if table is not None and vectors is not None:
-        is_known = vectors.any(axis=1)
-        alike = np.einsum("ij,ij->i", table[ids], vectors[owner]).astype(np.float64)
+    if meanings is not None and vectors is not None:
+        is_known = vectors.any(axis=1) & (len(meanings.usable) > 0)
+        alike = np.einsum("ij,ij->i", meanings.table[ids], vectors[owner]).astype(np.float64)
         weight *= np.exp((alike - 1) / config.temperature)
         share = np.where(is_known, config.local_weight, 1.0)
-        yield _global(rows[is_known], vectors[is_known], table, before, config)
+        yield _global(rows[is_known], vectors[is_known], meanings, config)
     weight *= share[owner] / np.bincount(owner, weights=weight, minlength=len(rows))[owner]
     yield np.stack([rows[owner], ids, weight], 1)
 
 
-def _global(
-    rows: Longs, vectors: Floats, table: Floats, before: Pieces, config: TransplantConfig
-) -> npt.NDArray[np.float64]:
+def _global(rows: Longs, vectors: Floats, meanings: _Meanings, config: TransplantConfig) -> npt.NDArray[np.float64]:
     """The most similar old tokens of each row."""
-    alike = vectors @ table.T
-    alike[:, ~table.any(axis=1) | (before.lengths == 0)] = -np.inf
-    count = min(config.neighbours, len(before))
-    order = np.sort(np.argpartition(-alike, count - 1, axis=1)[:, :count], axis=1)
-    best = np.take_along_axis(alike, order, 1).astype(np.float64)
-    weight = np.exp((best - best.max(axis=1, keepdims=True)) / config.temperature)
+    count = min(config.neighbours, len(meanings.usable))
+    if not len(rows):
+        return np.zeros((0, 3))
+    order, best = find_best(vectors @ meanings.table.T, meanings.usable, count)
+    weight = np.exp((best - best[:, :1]) / config.temperature)
     weight *= (1 - config.local_weight) / weight.sum(axis=1, keepdims=True)
-    terms = np.stack([np.repeat(rows, count), order.ravel(), weight.ravel()], 1)
-    return terms[terms[:, 2] > 0]
+    return np.stack([np.repeat(rows, count), order.ravel(), weight.ravel()], 1)
+
+
+def _scan_best(alike: Floats, columns: Longs, count: int) -> tuple[Longs, npt.NDArray[np.float64]]:
+    order, best = np.empty((len(alike), count), np.int64), np.full((len(alike), count), -np.inf)
+    for row in range(len(alike)):
+        for number in range(len(columns)):
+            column = columns[number]
+            value = np.float64(alike[row, column])
+            if number >= count and value <= best[row, count - 1]:
+                continue
+            place = min(number, count - 1)
+            while place > 0 and best[row, place - 1] < value:
+                order[row, place], best[row, place] = order[row, place - 1], best[row, place - 1]
+                place -= 1
+            order[row, place], best[row, place] = column, value
+    return order, best
+
+
+find_best = numba.njit(cache=True)(_scan_best)
+"""Those of `columns` with the `count` highest numbers of each row, and these numbers, highest first.
+
+Of equal ones the first.
+"""
 
 
 def new_rows(recipe: Recipe, matrix: Matrix) -> Iterator[npt.NDArray[np.generic]]:

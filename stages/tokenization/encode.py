@@ -25,7 +25,7 @@ from stages.tokenization.vocabulary import SPLITS, Vocabulary, load_vocabulary
 
 TokenArray: TypeAlias = "pa.ListArray[Any]"
 
-ENGINES = ("gigatoken", "reference", "torch")
+ENGINES = ("gigatoken", "reference", "torch", "units")
 DEVICES = ("auto", "cpu", "cuda")
 
 _LIBRARIES = ("gigatoken", "sentencepiece", "tiktoken", "tokenizers")
@@ -46,8 +46,9 @@ class EncodeConfig:
     split: str = ""
     """How text is cut into pieces: required for a rank file, empty otherwise."""
     engine: str = "gigatoken"
-    """`gigatoken`; `torch`, the array program, for devices; or `reference`: tiktoken, Hugging Face tokenizers or
-    SentencePiece, ten times slower. All give the same ids."""
+    """`gigatoken`; `torch`, the array program, for devices; `units`, for superwords, LiB and hybrids, which those two
+    do not know; or `reference`: tiktoken, Hugging Face tokenizers or SentencePiece, ten times slower. All give the
+    same ids."""
     device: str = "auto"
     """Of the engine `torch`: `cpu`, `cuda`, or `auto`, CUDA where it is there."""
     certify_rows: int = 8
@@ -74,7 +75,7 @@ def _open(config: EncodeConfig) -> Transform:
     engine = open_engine(config.engine, vocabulary, reference, config.device)
     if engine is not reference:
         certify_engine(engine, reference, vocabulary)
-    metadata = {TOKENIZER_KEY: json.dumps(_description(vocabulary, config), sort_keys=True).encode()}
+    metadata = tokenizer_metadata(vocabulary, config)
 
     def encode(table: pa.Table) -> pa.Table:
         arrays = []
@@ -91,10 +92,10 @@ def _open(config: EncodeConfig) -> Transform:
     return encode
 
 
-def _description(vocabulary: Vocabulary, config: EncodeConfig) -> dict[str, object]:
-    """What the ids depend on, for the metadata of each shard: nothing that differs between machines."""
+def tokenizer_metadata(vocabulary: Vocabulary, config: EncodeConfig) -> dict[bytes, bytes]:
+    """What the ids depend on, as each shard's schema says it: nothing that differs between machines."""
     libraries = [*_LIBRARIES, *(["torch"] if config.engine == "torch" else [])]
-    return {
+    parts = {
         "vocabulary": vocabulary.digest,
         "kind": vocabulary.kind,
         "split": vocabulary.split,
@@ -102,6 +103,7 @@ def _description(vocabulary: Vocabulary, config: EncodeConfig) -> dict[str, obje
         "engine": config.engine,
         "libraries": {library: version(library) for library in libraries},
     }
+    return {TOKENIZER_KEY: json.dumps(parts, sort_keys=True).encode()}
 
 
 def _batches(text: pa.StringArray) -> Iterator[pa.StringArray]:

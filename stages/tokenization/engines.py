@@ -99,6 +99,10 @@ def open_engine(name: str, vocabulary: Vocabulary, reference: "Reference", devic
         return reference
     if name == "gigatoken":
         return Gigatoken(vocabulary, reference)
+    if name == "units":
+        from stages.tokenization.training.methods import open_unit_engine  # it imports this module
+
+        return open_unit_engine(vocabulary)
     try:
         from stages.tokenization.program.program import Program  # torch is an extra and slow to import
     except ModuleNotFoundError as error:
@@ -109,10 +113,18 @@ def open_engine(name: str, vocabulary: Vocabulary, reference: "Reference", devic
 
 
 class Reference:
-    """What ids are measured by: tiktoken for ranks, Hugging Face tokenizers for a `tokenizer.json`, SentencePiece."""
+    """What ids are measured by: tiktoken for ranks, Hugging Face tokenizers for a `tokenizer.json`, SentencePiece.
+
+    A hybrid is its own reference: each text encoded alone, and its ids decoded again.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        open_reference = {"ranks": _tiktoken, "tokenizer.json": _hugging_face, "sentencepiece": _sentencepiece}
+        open_reference = {
+            "ranks": _tiktoken,
+            "tokenizer.json": _hugging_face,
+            "sentencepiece": _sentencepiece,
+            "hybrid": _hybrid,
+        }
         self._encode = open_reference[vocabulary.kind](vocabulary)
 
     def encode_text(self, text: str) -> list[int]:
@@ -160,6 +172,22 @@ def _hugging_face(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _hybrid(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
+    from stages.tokenization.training.hybrid import read_hybrid  # these import this module
+    from stages.tokenization.training.hybrid_engine import HybridEngine
+
+    engine = HybridEngine(read_hybrid(vocabulary.content))
+
+    def encode(text: str) -> list[int]:
+        content = text.encode()
+        _, ids = engine.encode(np.array([0, len(content)], np.int32), np.frombuffer(content, np.uint8))
+        if engine.decode(ids) != content:
+            raise ValueError(f"vocabulary {vocabulary.name} does not give back a text that begins {text[:60]!r}")
+        return [int(token) for token in ids]
+
+    return encode
 
 
 def _gigatoken(vocabulary: Vocabulary) -> BPETokenizer | SentencePieceTokenizer:

@@ -4,7 +4,6 @@ Reads `document_id` and `text`, for nodes also the tree of `schemas.ast`; writes
 suffix are encoded each by itself, so no token spans a cut.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +20,12 @@ from schemas.fim import FIM, FIM_MODES
 from stages.text_views import text_views
 from stages.tokenization.certify import certify_engine, certify_rows
 from stages.tokenization.draws import document_keys
-from stages.tokenization.encode import EncodeConfig, encode_stage
+from stages.tokenization.encode import EncodeConfig, encode_stage, tokenizer_metadata
 from stages.tokenization.engines import Engine, Reference, open_engine
 from stages.tokenization.fim_cuts import PLAIN, choose_modes, cut_documents, cut_nodes, cut_spans, order_tokens
+from stages.tokenization.lists import row_ranges
 from stages.tokenization.pieces import Pieces, pieces_of
+from stages.tokenization.segments import check_separable
 from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
 
 LEVELS = ("document", "span", "node")
@@ -33,7 +34,7 @@ NODE_COLUMNS = ("node_start", "node_length", "node_concept")
 _STREAM = 0xF111
 """Keeps these draws apart from others of the same seed."""
 _BATCH_BYTES = 32_000_000
-_PROBES = ("x", " x", "\n  x", "x ")
+"""Text encoded in one call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +145,7 @@ def _open(config: FimConfig) -> Transform:
     engine = open_engine(chosen.engine, vocabulary, reference, chosen.device)
     if engine is not reference:
         certify_engine(engine, reference, vocabulary)
-    _check_separable(vocabulary, pieces, reference)
+    check_separable(vocabulary, pieces, reference, "fill-in-the-middle examples")
     allowed = np.zeros(256, np.uint8)
     allowed[[number for number, name in enumerate(CONCEPTS) if name in config.concepts]] = 1
     encoder = _Encoder(
@@ -155,33 +156,17 @@ def _open(config: FimConfig) -> Transform:
         sentinels=sentinels,
         allowed=allowed,
     )
+    metadata = tokenizer_metadata(vocabulary, chosen)
 
     def rearrange(table: pa.Table) -> pa.Table:
         parts = [_encode(part, encoder) for batch in table.to_batches() for part in _batches(batch)]
-        return pa.Table.from_batches(parts, schema=FIM)
+        return pa.Table.from_batches(parts, schema=FIM).replace_schema_metadata(metadata)
 
     return rearrange
 
 
-def _check_separable(vocabulary: Vocabulary, pieces: Pieces, reference: Reference) -> None:
-    """Raise ValueError for a vocabulary that adds text of its own, such as a space before each segment."""
-    for probe in _PROBES:
-        found = pieces.decode(np.array(reference.encode_text(probe), np.int64))
-        if found != probe.encode():
-            raise ValueError(
-                f"vocabulary {vocabulary.name} encodes {probe!r} to tokens of {found!r}; fill-in-the-middle needs one "
-                "whose tokens give back a part of a text byte for byte, such as byte-level BPE"
-            )
-
-
-def _batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Slices with about `_BATCH_BYTES` of text, at least one row each."""
-    offsets, _ = text_views(batch["text"])
-    start = 0
-    while start < batch.num_rows:
-        end = max(int(np.searchsorted(offsets, int(offsets[start]) + _BATCH_BYTES, side="right")) - 1, start + 1)
-        yield batch.slice(start, end - start)
-        start = end
+def _batches(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    return [batch.slice(start, rows) for start, rows in row_ranges(text_views(batch["text"])[0], _BATCH_BYTES)]
 
 
 def _encode(batch: pa.RecordBatch, encoder: _Encoder) -> pa.RecordBatch:

@@ -1,7 +1,8 @@
 """Vocabularies: what maps text to token ids, loaded from a package or a file and pinned by digest.
 
 A vocabulary is ranks (a tiktoken file, which says nothing about how text is split, so the split is named beside it; or
-a `tekken.json`, which does), a Hugging Face `tokenizer.json` or a SentencePiece model, which say everything.
+a `tekken.json`, which does), a Hugging Face `tokenizer.json`, a SentencePiece model or a hybrid of
+`stages.tokenization.training.hybrid`, which say everything.
 """
 
 import base64
@@ -45,7 +46,10 @@ END_OF_TEXT = "<|endoftext|>"
 END_TOKENS = (END_OF_TEXT, "</s>", "<|end_of_text|>", "<eos>", "[EOS]")
 """What ends a document in known vocabularies, the most telling first."""
 
-Kind = Literal["ranks", "tokenizer.json", "sentencepiece"]
+HYBRID_FORMAT = "gristmill-hybrid-1"
+"""What a hybrid's file says under `format`."""
+
+Kind = Literal["ranks", "tokenizer.json", "sentencepiece", "hybrid"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +58,7 @@ class Vocabulary:
 
     name: str
     content: bytes = field(repr=False)
-    """A rank file, a `tokenizer.json` or a SentencePiece model, as `kind` says."""
+    """A rank file, a `tokenizer.json`, a SentencePiece model or a hybrid, as `kind` says."""
     split: str
     """Key of `SPLITS`; empty where there are no ranks."""
     special_tokens: Mapping[str, int] = field(repr=False)
@@ -63,12 +67,16 @@ class Vocabulary:
     """Id of rank 0."""
     is_model: bool = False
     """The content is a SentencePiece model."""
+    is_hybrid: bool = False
+    """The content is a hybrid."""
 
     @property
     def kind(self) -> Kind:
         """What the content is."""
         if self.split:
             return "ranks"
+        if self.is_hybrid:
+            return "hybrid"
         return "sentencepiece" if self.is_model else "tokenizer.json"
 
     @property
@@ -101,9 +109,11 @@ class Vocabulary:
     def tokenizer_json(self) -> bytes:
         """The vocabulary as Hugging Face tokenizers writes it. Not for ranks.
 
-        Raises ValueError for a SentencePiece model that is not BPE with byte fallback.
+        Raises ValueError for a SentencePiece model that is not BPE with byte fallback, and for a hybrid.
         """
         assert not self.split, f"{self.name} is ranks"
+        if self.is_hybrid:
+            raise ValueError(f"vocabulary {self.name} is a hybrid, no tokenizer.json: only engine='units' knows it")
         if not self.is_model:
             return self.content
         try:
@@ -146,6 +156,11 @@ def _parse_json(name: str, content: bytes) -> Vocabulary:
         parsed = json.loads(content)
     except ValueError as error:
         raise ValueError(f"vocabulary {name} is not a tokenizer.json: {error}") from error
+    if isinstance(parsed, dict) and parsed.get("format") == HYBRID_FORMAT:
+        special = parsed.get("special_tokens")
+        if not isinstance(special, dict) or not all(isinstance(token, int) for token in special.values()):
+            raise ValueError(f"vocabulary {name} is a hybrid whose special_tokens are not names with ids")
+        return Vocabulary(name=name, content=content, split="", special_tokens=special, is_hybrid=True)
     if not is_tekken(parsed):
         return Vocabulary(name=name, content=content, split="", special_tokens=_special_tokens(name, parsed))
     tekken = read_tekken(name, parsed)

@@ -48,7 +48,8 @@ def read_texts(kind: str) -> Iterator[str]:
 
 def split_texts(kind: str) -> tuple[pa.StringArray, pa.StringArray]:
     """Texts to learn from, and 3 % others, by content."""
-    learnt, others = [], []
+    learnt: list[str] = []
+    others: list[str] = []
     for text in read_texts(kind):
         (others if hashlib.blake2b(text.encode(), digest_size=2).digest()[0] < 8 else learnt).append(text)
     return pa.array(learnt), pa.array(others)
@@ -91,7 +92,7 @@ def main() -> None:
     learnt, others = split_texts(options.kind)
     ids = pa.array([number.to_bytes(16, "big") for number in range(len(learnt))], pa.binary(16))
     config = SuperwordConfig(vocabulary_size=options.size)
-    words, units = count_superwords(learnt, config)
+    words, units = count_superwords(learnt, config.cuts)
     trained = train_bpe(*words, BpeConfig(vocabulary_size=options.size))
     offsets, data = text_views(others)
     starts, _ = pretoken_starts(offsets, data, config.split)
@@ -100,12 +101,12 @@ def main() -> None:
     for share in (0.5, 0.8, 0.9):
         chosen = SuperwordConfig(vocabulary_size=options.size, subword_share=share)
         measure(f"superbpe {share}", partial(_superbpe, (words, units), chosen), others)
-    chunks = SUPERTOKENS.count(learnt, ids, config)
+    chunks = SUPERTOKENS.count(learnt, ids, config.cuts)
     measure("supertokens", lambda: unit_engine(SUPERTOKENS.train(chunks, config, [])), others)
     hybrid = HybridConfig(vocabulary_size=options.size, dictionary=words_of(learnt))
     measure("hybrid", lambda: HybridEngine(read_hybrid(HYBRID.train((words,), hybrid, []))), others)
     lib = LibConfig(vocabulary_size=options.size, batches=options.batches)
-    counts = LIB.count(learnt, ids, lib)
+    counts = LIB.count(learnt, ids, lib.cuts)
     measure(f"lib {options.batches}", lambda: unit_engine(LIB.train(counts, lib, [])), others)
 
 

@@ -22,10 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.packing import METHODS
-from jobs.packing_files import FilesConfig, shuffle
-from jobs.packing_methods import pack_rows
-from jobs.packing_rows import Documents, Index, gather
+from jobs.packing.files import FilesConfig, shuffle
+from jobs.packing.methods import pack_rows
+from jobs.packing.packings import METHODS
+from jobs.packing.rows import Documents, Index, gather
 from jobs.placement import PlacementConfig, placement_stage
 from pipeline.annotate import annotate
 from pipeline.dataset import Dataset, Expansion, Task

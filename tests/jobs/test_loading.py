@@ -8,6 +8,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.card import configs
 from schemas.corpus import DATA
 from schemas.manifest import Manifest, Packing
 from tests.jobs.conftest import Published, write, write_mixed
@@ -68,6 +69,17 @@ def test_datasets_loads_all_of_it_and_one_domain(published: Published, tmp_path:
     for domain, count in manifest.domains.items():
         part = datasets.load_dataset(folder, domain, split="train", cache_dir=str(tmp_path))
         assert sum(len(tokens) for tokens in part["tokens"]) == count
+
+
+def test_every_domain_is_a_config_whatever_yaml_makes_of_its_name() -> None:
+    yaml = pytest.importorskip("yaml")
+    found = yaml.safe_load("\n".join(configs(["python", "no", "123", "default", "1e3"])))["configs"]
+    paths = {entry["config_name"]: [file["path"] for file in entry["data_files"]] for entry in found}
+    assert paths == {
+        "default": ["data/*/*.parquet"],
+        "domain-default": ["data/default/*.parquet"],
+        **{name: [f"data/{name}/*.parquet"] for name in ("python", "no", "123", "1e3")},
+    }
 
 
 def test_datasets_streams(published: Published) -> None:

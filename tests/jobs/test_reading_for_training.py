@@ -231,7 +231,8 @@ def test_samples_are_what_the_packing_says(version: Version, packing: str) -> No
     for sample, row in zip(samples, expected, strict=True):
         assert sample["tokens"].tolist() == row["tokens"]
         assert sample["loss_mask"].tolist() == row["loss_mask"]
-        positions, segments = [], []
+        positions: list[int] = []
+        segments: list[int] = []
         for number, (start, end) in enumerate(zip(row["cu_seqlens"], row["cu_seqlens"][1:], strict=False)):
             positions += range(end - start)
             segments += [number] * (end - start)

@@ -1,11 +1,13 @@
-"""`gristmill ast show` and the recipe `trees`: a file, a document of a version, and what is said without a tree."""
+"""`gristmill ast show` and the recipe `trees`: a file, a document of a version, what is said without a tree, tokens."""
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from schemas.manifest import Manifest
 from tests.jobs.conftest import write, write_mixed
-from tests.jobs.invoke import invoke
+from tests.jobs.invoke import documents_of, invoke
 
 SOURCE = '# é\nimport os\n\n\nclass A:\n    """Doc."""\n\n    def f(self, x=1):\n        return "\\x1b[31m"\n'
 
@@ -116,6 +118,32 @@ def test_the_recipe_drops_what_has_no_tree_or_errors_with_a_reason(store: Path) 
         ("grammar", "grammar_version", "ast_nodes", "ast_errors", "ast_missing", "ast_depth", "ast_lossless")
     )
     assert "parsed" in picture["steps"]["select"]["reasons"]
+
+
+def test_the_recipe_lays_tokens_beside_trees(store: Path) -> None:
+    shown = invoke("tokenizer", "alignment", "trees", "--store", store, "--json").json
+    languages = {row["language"]: row for row in shown["languages"]}
+    assert languages["Python"]["documents"] > 30
+    assert languages["Python"]["identifiers"] > 0
+    assert languages["all"]["statuses"].keys() == {"aligned", "no-text"}
+
+
+def test_the_recipe_leaves_holes_and_orders_imports(tmp_path: Path) -> None:
+    for name, following in zip("abcd", "bcd_", strict=True):
+        write(tmp_path / f"in/{name}.py", f"import {following}\n\n\ndef f(x):\n    return x + {following}.y\n")
+    line = ["run", "trees", "--local", "--json", "--source", tmp_path / "in", "--store", tmp_path / "s"]
+    ended = invoke(*line, "--fim", "node", "--order-imports", "--vocabulary", "o200k_base", "--sequence-length", 64)
+    assert ended.code == 0, ended.err
+    manifest = Manifest.model_validate(ended.json["manifest"])
+    rows = {row["document_id"]: row for row in documents_of(tmp_path / "s", manifest).to_pylist()}
+    assert {row["fim_mode"] for row in rows.values()} > {"none"}
+    data = pq.read_table(tmp_path / "s/corpora/trees/1/data/python/part-00000.parquet").to_pylist()
+    assert [rows[row["document_id"]]["path"] for row in data] == ["d.py", "c.py", "b.py", "a.py"]
+    for row in data:
+        holes = [token for token in row["tokens"] if token >= 200_019]  # o200k_base has no sentinels of its own
+        is_whole = rows[row["document_id"]]["fim_mode"] == "none"
+        assert sorted(holes) == ([] if is_whole else [200_019, 200_020, 200_021])
+    assert invoke("tokenizer", "alignment", "trees", "--store", tmp_path / "s").code == 7
 
 
 def test_a_version_without_trees_says_how_to_get_them(tmp_path: Path) -> None:

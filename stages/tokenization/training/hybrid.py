@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from stages.tokenization.pieces import byte_alphabet
 from stages.tokenization.training.policies import DEFAULT_SPLIT
+from stages.tokenization.training.units import Cuts
+from stages.tokenization.vocabulary import HYBRID_FORMAT
 
-_FORMAT = "gristmill-hybrid-1"
 _MAX_BYTES = 64
 TITLE, UPPER = "<|title|>", "<|upper|>"
 
@@ -59,6 +60,11 @@ class HybridConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.vocabulary_size < 258:
             raise ValueError(f"vocabulary_size={self.vocabulary_size} must hold the 256 bytes and two case marks")
+
+    @property
+    def cuts(self) -> Cuts:
+        """What counting depends on."""
+        return Cuts(split=self.split)
 
 
 def load_dictionary(paths: Iterable[Path]) -> Dictionary:
@@ -130,7 +136,7 @@ class HybridVocabulary:
         """The file's content."""
         spelt = {byte: character for character, byte in byte_alphabet().items()}
         content = {
-            "format": _FORMAT,
+            "format": HYBRID_FORMAT,
             "split": self.split,
             "min_root_bytes": self.min_root_bytes,
             "tokens": ["".join(spelt[byte] for byte in token) for token in self.tokens],
@@ -159,12 +165,12 @@ def read_hybrid(content: bytes) -> HybridVocabulary:
         )
         _check_ids(vocabulary, parts["format"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"this is no hybrid vocabulary of format {_FORMAT}: {error!r}") from error
+        raise ValueError(f"this is no hybrid vocabulary of format {HYBRID_FORMAT}: {error!r}") from error
     return vocabulary
 
 
 def _check_ids(vocabulary: HybridVocabulary, written: str) -> None:
-    if written != _FORMAT:
+    if written != HYBRID_FORMAT:
         raise ValueError(f"its format is {written!r}")
     size = len(vocabulary.tokens)
     named = [*vocabulary.roots, *vocabulary.affixes, *vocabulary.special_tokens.values(), vocabulary.title]

@@ -18,7 +18,7 @@ from stages.tokenization.training.bpe import binary_views, byte_order
 from stages.tokenization.training.less_is_better_kernels import draw_units, move_tokens, read_units
 from stages.tokenization.training.superwords import max_unit_chars, unit_pre_tokenizer
 from stages.tokenization.training.trie import Trie, build_trie, cut_pieces
-from stages.tokenization.training.units import Counts, count_pieces, unit_starts
+from stages.tokenization.training.units import Counts, Cuts, count_pieces, unit_starts
 from stages.tokenization.vocabulary import Vocabulary
 
 Longs = npt.NDArray[np.int64]
@@ -36,9 +36,11 @@ class LibConfig:
     max_unit_chars: int = 128
     """Longest unit: no token reaches over the end of one. Hugging Face tokenizers takes its cube of steps for one."""
     batches: int = 1000
-    """Batches that are read; the lexicon changes after each."""
+    """Most batches that are read; the lexicon changes after each."""
     batch_bytes: int = 200_000
     """Text of a batch, drawn from the units by their counts."""
+    passes: int = 20
+    """Little text is read about so often at most: from then on the lexicon only learns it by heart."""
     candidate_share: float = 0.25
     """Share of the adjacent pairs of tokens that are noticed; one noticed twice in a batch becomes a token."""
     move_percent: int = 20
@@ -49,7 +51,7 @@ class LibConfig:
     """Of the draws."""
 
     def __post_init__(self) -> None:
-        for name in ("max_token_chars", "max_unit_chars", "batches", "batch_bytes", "move_percent", "life"):
+        for name in ("max_token_chars", "max_unit_chars", "batches", "batch_bytes", "passes", "move_percent", "life"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.vocabulary_size < 257:
@@ -59,11 +61,16 @@ class LibConfig:
         if self.move_percent > 100:
             raise ValueError(f"move_percent={self.move_percent} must be at most 100")
 
+    @property
+    def cuts(self) -> Cuts:
+        """What counting depends on."""
+        return Cuts(max_unit_chars=self.max_unit_chars)
 
-def count_units(text: pa.StringArray, config: LibConfig) -> Counts:
+
+def count_units(text: pa.StringArray, cuts: Cuts) -> Counts:
     """What `train_lib` learns from: counts of the units of these texts."""
     offsets, data = text_views(text)
-    starts, _ = unit_starts(offsets, data, config.max_unit_chars)
+    starts, _ = unit_starts(offsets, data, cuts.max_unit_chars)
     return count_pieces(starts, data, int(offsets[-1]))
 
 
@@ -79,11 +86,16 @@ def train_lib(units: Counts, config: LibConfig) -> tuple[bytes, ...]:
     drawn = np.empty(_batch_units(offsets, units[1], config.batch_bytes), np.int64)
     lexicon: Lexicon = []
     lives = np.zeros(0, np.int64)
-    for batch in range(config.batches):
+    for batch in range(_num_batches(offsets, units[1], config)):
         draw_units(_key(config.seed, 2 * batch), cumulative, drawn)
         scores, candidates = _read_batch(_trie(lexicon), offsets, data, drawn, _key(config.seed, 2 * batch + 1), config)
         lexicon, lives = _reorder(lexicon, lives, scores, candidates, config)
     return _with_bytes(lexicon[: config.vocabulary_size - 256])
+
+
+def _num_batches(offsets: Longs, counts: Longs, config: LibConfig) -> int:
+    size = int((np.diff(offsets) * counts).sum())
+    return min(config.batches, -(-size * config.passes // config.batch_bytes))
 
 
 def _batch_units(offsets: Longs, counts: Longs, batch_bytes: int) -> int:

@@ -24,6 +24,7 @@ from stages.tokenization.training.policies import DEFAULT_SPLIT
 from stages.tokenization.training.tokenizer_json import tokenizer_json
 from stages.tokenization.training.units import (
     Counts,
+    Cuts,
     bound_counts,
     chunk_starts,
     count_pieces,
@@ -70,6 +71,11 @@ class SuperwordConfig:
             raise ValueError(f"max_unit_chars={self.max_unit_chars} must be at most 10000: a pattern repeats it")
 
     @property
+    def cuts(self) -> Cuts:
+        """What counting depends on."""
+        return Cuts(split=self.split, max_unit_chars=self.max_unit_chars, max_words=self.max_words, seed=self.seed)
+
+    @property
     def transition(self) -> int:
         """Tokens that SuperBPE learns inside words."""
         return max(257, int(self.vocabulary_size * self.subword_share))
@@ -104,21 +110,21 @@ def _is_short(token: bytes, max_words: int) -> bool:
     return len(_WORD.findall(token)) <= max_words
 
 
-def count_superwords(text: pa.StringArray, config: SuperwordConfig) -> tuple[Counts, Counts]:
+def count_superwords(text: pa.StringArray, cuts: Cuts) -> tuple[Counts, Counts]:
     """What `train_superbpe` learns from: counts of the words and of the units of these texts."""
     offsets, data = text_views(text)
-    words, _ = pretoken_starts(offsets, data, config.split)
-    units, _ = unit_starts(offsets, data, config.max_unit_chars)
+    words, _ = pretoken_starts(offsets, data, cuts.split)
+    units, _ = unit_starts(offsets, data, cuts.max_unit_chars)
     end = int(offsets[-1])
     return count_pieces(words, data, end), count_pieces(units, data, end)
 
 
-def count_chunks(text: pa.StringArray, document_ids: pa.FixedSizeBinaryArray, config: SuperwordConfig) -> Counts:
+def count_chunks(text: pa.StringArray, document_ids: pa.FixedSizeBinaryArray, cuts: Cuts) -> Counts:
     """What `train_supertokens` learns from: counts of chunks, whose sizes are drawn by seed and document id."""
     offsets, data = text_views(text)
-    units = unit_starts(offsets, data, config.max_unit_chars)
-    words = pretoken_starts(offsets, data, config.split)
-    starts, _ = chunk_starts(units, words, document_keys(document_ids, config.seed), config.max_words)
+    units = unit_starts(offsets, data, cuts.max_unit_chars)
+    words = pretoken_starts(offsets, data, cuts.split)
+    starts, _ = chunk_starts(units, words, document_keys(document_ids, cuts.seed), cuts.max_words)
     return count_pieces(starts, data, int(offsets[-1]))
 
 

@@ -4,6 +4,7 @@ Reads offsets and bytes of texts, writes positions of bytes, as `stages.tokeniza
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numba
@@ -21,6 +22,21 @@ Bytes = npt.NDArray[np.uint8]
 Starts: TypeAlias = tuple[Longs, Longs]
 Counts: TypeAlias = tuple[pa.BinaryArray, Longs]
 """Distinct pieces of text and how often each occurs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cuts:
+    """All that counting depends on: what is learnt from the counts may change without counting again."""
+
+    split: str = ""
+    """How text is cut into words; empty where no words are counted."""
+    max_unit_chars: int = 0
+    """Longest unit; 0 where no units are counted."""
+    max_words: int = 0
+    """Most words of a random chunk; 0 where no chunks are counted."""
+    seed: int = 0
+    """Of the sizes of chunks."""
+
 
 _COUNTS = pa.schema([("piece", pa.binary()), ("count", pa.int64())])
 

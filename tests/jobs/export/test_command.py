@@ -1,5 +1,7 @@
 """`gristmill export` of a published version: every token of it in every format, and what the command says."""
 
+import base64
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -14,8 +16,11 @@ from jobs.export import command
 from jobs.export.command import FORMATS, ExportConfig, check_export, export, export_version
 from jobs.export.ragged import ragged
 from jobs.export.transfer import MARKER, verify
+from jobs.packing import provenance
 from jobs.packing.sequences import Version, open_version
 from pipeline.errors import CorruptShardError, NotFoundError, PublishError, RecipeError
+from pipeline.fingerprint import canonical
+from stages.tokenization.encode import EncodeConfig
 from tests.jobs.conftest import SEQUENCE_LENGTH, Published
 from tests.jobs.invoke import corpus_folder
 
@@ -83,12 +88,24 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str
         ExportConfig(**settings)
 
 
-def test_two_bytes_per_token_where_the_ids_fit(version: Version) -> None:
+def test_two_bytes_per_token_where_the_ids_fit(version: Version, tmp_path: Path) -> None:
     manifest = version.manifest
     assert command._id_type(manifest) == "int32"
     assert command._id_type(manifest.model_copy(update={"vocabulary": "unknown", "end_of_document": 2})) == "int32"
     small = manifest.model_copy(update={"vocabulary": "cl100k_base", "end_of_document": 2})
     assert command._id_type(small) == "int32"
+    path = tmp_path / "bytes.tiktoken"
+    path.write_bytes(b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256)))
+    chosen = EncodeConfig(
+        vocabulary=str(path), vocabulary_sha256=hashlib.sha256(path.read_bytes()).hexdigest(), split="cl100k"
+    )
+    (tokens,) = (entry for entry in manifest.steps if entry.name == "tokens")
+    step = tokens.model_copy(update={"config": canonical([("encode", 1, chosen)])})
+    own = manifest.model_copy(update={"vocabulary": str(path), "end_of_document": 256, "steps": [step]})
+    assert command._id_type(own) == "uint16"
+    path.unlink()
+    provenance._pieces_of.cache_clear()
+    assert command._id_type(own) == "int32", "it is not at hand"
 
 
 Command = Callable[..., None]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.export import transfer as transfers
 from jobs.export.command import FORMATS
 from jobs.export.layout import Format, Layout, Rows, Unit
 from jobs.export.ragged import Ragged, Tally, ragged
@@ -98,6 +99,26 @@ def test_two_at_once_are_refused(fmt: Format, tmp_path: Path) -> None:
     transfer(fmt, layout_of(fmt), UNITS, twice, tmp_path / "out", {"of": "x"}, lambda *_: None)
     export(fmt, tmp_path / "whole")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("moment", ["_claim", "_locked"])
+def test_what_another_process_finishes_meanwhile_is_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    fmt, step = FORMATS["mds"], getattr(transfers, moment)
+
+    def late(*given: object) -> object:
+        monkeypatch.undo()
+        if moment == "_claim":
+            step(*given)
+        export(fmt, tmp_path / "out")
+        return step(*given) if moment == "_locked" else None
+
+    monkeypatch.setattr(transfers, moment, late)
+    assert export(fmt, tmp_path / "out") == len(UNITS)
+    export(fmt, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
 
 
 def test_a_stop_before_the_last_rename_is_made_good(fmt: Format, tmp_path: Path) -> None:

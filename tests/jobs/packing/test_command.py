@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.packing.command import add_packing
 from jobs.packing.packings import Method
-from jobs.packing.sequences import Version, open_version
 from jobs.packing.provenance import show_trace, text_ranges, token_borders
+from jobs.packing.sequences import Version, open_version
 from pipeline import catalog
-from pipeline.errors import NotFoundError, PublishError, RecipeError
+from pipeline.errors import CorruptShardError, NotFoundError, PublishError, RecipeError
 from pipeline.storage import LocalStorage
+from schemas.corpus import PACKING
 from stages.tokenization.pieces import Pieces
 from tests.jobs.conftest import Published
 from tests.jobs.invoke import documents_of, encoding
@@ -156,6 +158,21 @@ def test_a_trace_of_one_token(store: Path, capsys: pytest.CaptureFixture[str]) -
     data = pq.read_table(store / "corpora/tiny/1" / piece["data"]).slice(piece["data_row"], 1).to_pylist()[0]
     assert data["document_id"].hex() == piece["document_id"]
     assert data["tokens"][piece["document_tokens"][0]] == row["tokens"][5]
+
+
+@pytest.mark.parametrize(("column", "value"), [("start", -1), ("length", 0), ("length", 1000)])
+def test_a_piece_that_is_not_in_its_document_is_an_error(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, value: int
+) -> None:
+    own = tmp_path / "store"
+    shutil.copytree(store, own, symlinks=True)
+    path = own / "corpora/tiny/1/packings/best-fit-64/markdown/part-00000.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[0][column][0] = value
+    path.unlink()
+    pq.write_table(pa.Table.from_pylist(rows, schema=PACKING), path)
+    with pytest.raises(CorruptShardError, match=r"best-fit-64/markdown/part-00000.parquet names tokens"):
+        trace(own, capsys, 0, file="markdown")
 
 
 def test_what_a_trace_prints(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,10 @@ def test_whole_documents_without_a_length() -> None:
     assert rows_of(packed([5, 1, 9], [0, 1, 2], "document", 0)) == [[(0, 0, 5)], [(1, 0, 1)], [(2, 0, 9)]]
 
 
+def test_a_length_that_nothing_fills_takes_no_memory() -> None:
+    assert rows_of(packed([40, 70], [0, 1], "best-fit", 1 << 30)) == [[(0, 0, 40), (1, 0, 70)]]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_to_pack(method: str) -> None:
     assert packed([], [], method, 8).num_rows == 0

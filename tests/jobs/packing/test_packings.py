@@ -146,6 +146,8 @@ def test_shuffle_keys_depend_on_seed_and_id_alone() -> None:
         (None, "other"),
         ("", "other"),
         ("../..", "other"),
+        ("x" * 199 + " or not", "x" * 199),
+        ("x" * 300, "x" * 200),
     ],
 )
 def test_domain_names_are_safe_folder_names(language: str | None, name: str) -> None:

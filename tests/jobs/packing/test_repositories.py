@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.packing.sequences import Version, open_version
 from jobs.packing.provenance import trace
+from jobs.packing.sequences import Version, open_version
 from pipeline.storage import LocalStorage
 from pipeline.store import Store
 from schemas.manifest import Manifest

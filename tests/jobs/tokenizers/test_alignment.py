@@ -113,25 +113,28 @@ PROGRAMS = {
 }
 
 
-def publish_programs(folder: Path, *, with_statistics: bool = True, by_lexeme: bool = False) -> Path:
-    """A store with `programs@1`."""
+def parsed_programs(folder: Path) -> tuple[Dataset, Dataset]:
+    """Documents and trees."""
     for path, text in PROGRAMS.items():
         write(folder / "input" / path, text)
     documents = ingest(*parse_sources([str(folder / "input")]), stages=chain())
     trees = annotate("syntax", documents, stages=[configured(syntax.STAGE, syntax.SyntaxConfig())])
+    return documents, trees
+
+
+def publish_programs(folder: Path, *, with_statistics: bool = True) -> Path:
+    """A store with `programs@1`."""
+    documents, trees = parsed_programs(folder)
     rules = SelectConfig(predicates=(Predicate(name="readable", sql="problem IS NULL"),))
     decisions = annotate("select", documents, stages=[select_stage(rules, [documents.schema])])
-    if by_lexeme:
-        tokens = annotate("tokens", documents, trees, stages=[configured(lexemes.STAGE, lexemes.LexemesConfig())])
-    else:
-        tokens = annotate("tokens", documents, stages=[configured(encode.STAGE, encode.EncodeConfig())])
+    tokens = annotate("tokens", documents, stages=[configured(encode.STAGE, encode.EncodeConfig())])
     laid = annotate("alignment", documents, trees, tokens, stages=[configured(align.STAGE, align.AlignConfig())])
     made = corpus(
         documents,
         decisions,
         tokens,
         CorpusConfig(name="programs", vocabulary="cl100k_base", files=FilesConfig(end_of_document=100257)),
-        marks=(trees, laid),
+        marks=(trees, laid) if with_statistics else (),
         reports=(alignment_statistics(documents, tokens, laid),) if with_statistics else (),
     )
     ran = machine.run(machine.site_of(folder / "store"), *made.targets)
@@ -163,8 +166,15 @@ def test_alignment_of_a_published_version(tmp_path: Path) -> None:
 
 
 def test_tokens_made_by_lexeme_are_all_aligned(tmp_path: Path) -> None:
-    rows = json.loads(shown(publish_programs(tmp_path, by_lexeme=True), as_json=True))["languages"]
-    assert [(row["aligned_share"], row["whole_share"]) for row in rows[:2]] == [(1, 1), (1, 1)]
+    documents, trees = parsed_programs(tmp_path)
+    tokens = annotate("tokens", documents, trees, stages=[lexemes.lexemes_stage(lexemes.LexemesConfig())])
+    laid = annotate("alignment", documents, trees, tokens, stages=[configured(align.STAGE, align.AlignConfig())])
+    made = alignment_statistics(documents, tokens, laid)
+    rows = alignment_of(machine.run(machine.site_of(tmp_path / "store"), made).tables(made)[0])
+    assert [(row.language, row.aligned_share, row.whole_share) for row in rows[:2]] == [
+        ("JavaScript", 1, 1),
+        ("Python", 1, 1),
+    ]
 
 
 def test_a_version_without_statistics_is_said_so(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ from jobs.tokenizers.report import make_report
 from jobs.tokenizers.report_command import open_vocabulary, read_parallel, show_report, write_report
 from jobs.tokenizers.sample import check_sample, sample_texts
 from pipeline.errors import NotFoundError, RecipeError, SourceError
+from stages.tokenization.training.hybrid import Dictionary, HybridConfig
+from stages.tokenization.training.hybrid_engine import HybridEngine
+from stages.tokenization.training.methods import HYBRID, SUPERBPE
+from stages.tokenization.training.superwords import SuperwordConfig, UnitEngine
 from tests.stages.tokenization.test_encode import save_trained
 
 CODE = "def f(x):\n    if x:\n        return x + 1\n\n    return naïve(x)\n" * 20
@@ -47,6 +51,33 @@ def report(cl100k, trained):
     return make_report(
         [cl100k, trained], TEXTS, reference=cl100k, target_premium=1.2, parallel=parallel, reference_language="en"
     )
+
+
+def test_units_and_hybrids_are_measured_by_their_own_engine(cl100k, tmp_path):
+    texts, ids = TEXTS["en"], pa.array([b"1" * 16, b"2" * 16], pa.binary(16))
+    words = Dictionary(roots=(b"quick", b"brown"), affixes=(b"er",))
+    hybrid, units = HybridConfig(vocabulary_size=300, dictionary=words), SuperwordConfig(vocabulary_size=300)
+    for method, config, engine in ((HYBRID, hybrid, HybridEngine), (SUPERBPE, units, UnitEngine)):
+        path = tmp_path / f"{method.name}.json"
+        path.write_bytes(method.train(method.count(texts, ids, config.cuts), config, []))
+        assert isinstance(open_vocabulary(str(path)).engine, engine)
+    reported = make_report([open_vocabulary(str(tmp_path / "hybrid.json"))], TEXTS, reference=cl100k)
+    assert reported.vocabularies[0].size is None
+    assert reported.vocabularies[0].languages["en"].tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"format": "gristmill-hybrid-1", "special_tokens": [1]}', "special_tokens are not names with ids"),
+        ('{"format": "gristmill-hybrid-1", "special_tokens": {}}', "cannot be measured: this is no hybrid"),
+        ('{"model": {"type": "BPE"}}', "cannot be measured: Hugging Face tokenizers cannot load"),
+    ],
+)
+def test_files_that_are_no_vocabulary_are_named(content, message, cl100k, tmp_path):
+    (tmp_path / "bad.json").write_text(content)
+    with pytest.raises(RecipeError, match=message):
+        make_report([open_vocabulary(str(tmp_path / "bad.json"))], TEXTS, reference=cl100k)
 
 
 def tokens_of(measured: Measured, text: str) -> list[int]:

@@ -122,7 +122,7 @@ class TestCounts:
             ({"split": "r50k", "max_domain_bytes": -1}, "max_domain_bytes must not be negative"),
             ({"split": "r50k", "bytes_per_partition": 0}, "bytes_per_partition must be at least 1"),
             ({"split": "r50k", "method": "wordpiece"}, "method='wordpiece' must be one of bpe, superbpe"),
-            ({"split": "r50k", "method": "lib"}, "needs settings of its own"),
+            ({"split": "r50k", "method": "lib"}, "needs cuts of its own"),
         ):
             with pytest.raises(ValueError, match=message):
                 PretokenConfig(**values)  # type: ignore[arg-type]
@@ -229,6 +229,8 @@ class TestCommand:
         printed = train(tmp_path, capsys, source=(str(source),), method=method, dictionary=dictionary)
         assert 260 < printed["tokens"] <= 300
         assert json.loads(Path(printed["path"]).read_bytes())
+        values = {"method": method, "dictionary": dictionary, "vocabulary_size": 280, "to": tmp_path / "280.json"}
+        assert train(tmp_path, capsys, source=(str(source),), **values)["shards_made"] == 2  # nothing is counted again
 
     @pytest.mark.parametrize(
         ("values", "error", "message"),
@@ -267,6 +269,14 @@ class TestCommand:
     ) -> None:
         with pytest.raises(ShardsFailedError, match="'a' is a token of the vocabulary"):
             train(tmp_path, capsys, source=(str(source),), special=("a",))
+
+    @pytest.mark.parametrize("method", ["bpe", "superbpe"])
+    def test_a_corpus_without_text_is_an_error(
+        self, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write(tmp_path / "input" / "empty.py", "")
+        with pytest.raises(ShardsFailedError, match="nothing to learn from: no document that counts has text"):
+            train(tmp_path, capsys, source=(str(tmp_path / "input"),), method=method)
 
     @pytest.mark.ray
     @pytest.mark.slow

@@ -14,12 +14,13 @@ from jobs.tokenizers.auxiliary import open_auxiliary
 from jobs.tokenizers.measures import Measured
 from jobs.tokenizers.report_command import open_vocabulary
 from jobs.tokenizers.tensor_file import Matrix, narrow, open_tensors, widen
-from jobs.tokenizers.transplant import TransplantConfig, new_rows, plan_transplant
+from jobs.tokenizers.transplant import TransplantConfig, find_best, new_rows, plan_transplant
 from jobs.tokenizers.transplant_command import transplant
 from pipeline.errors import PublishError, RecipeError, SourceError
 from tests.stages.tokenization.test_encode import save_trained
 
 WIDTH = 8
+SHAPES = st.tuples(st.integers(0, 3), st.integers(6, 30))
 OPTIONS = {"auxiliary": "none", "local_weight": 0.7, "neighbours": 5, "temperature": 0.3, "as_json": True}
 
 
@@ -123,6 +124,15 @@ def test_the_same_again_is_the_same(old, new, table):
     recipes = (plan_transplant(old, new, TransplantConfig(), alike) for _ in range(2))
     first, second = (rows_of(recipe, Matrix(dtype="F32", raw=table)) for recipe in recipes)
     assert first.tobytes() == second.tobytes()
+
+
+@given(st.integers(1, 6), hnp.arrays(np.float32, SHAPES, elements=st.sampled_from([-1, -0.5, 0, 0.25, 1])))
+def test_the_best_are_those_of_sorting(count, alike):
+    columns = np.flatnonzero(np.arange(alike.shape[1]) % 5 != 2)
+    count = min(count, len(columns))
+    order, best = find_best(alike, columns, count)
+    assert order.tolist() == columns[np.argsort(-alike[:, columns], axis=1, kind="stable")[:, :count]].tolist()
+    assert np.array_equal(best, np.take_along_axis(alike, order, 1).astype(np.float64))
 
 
 @given(hnp.arrays(np.uint32, 30))
