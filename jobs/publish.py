@@ -1,7 +1,9 @@
 """From decided documents and their tokens to `corpus@version`: shuffle, packings, index, summary, manifest, card."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +20,7 @@ from pipeline.fingerprint import canonical, digest
 from pipeline.parquet import parquet_bytes
 from pipeline.plan import Plan
 from schemas.manifest import FileEntry, FunnelEntry, Manifest, SourceEntry, StepEntry
+from schemas.tokens import TOKENIZER_KEY
 
 LISTED_SOURCES = 1000
 """Sources that a manifest lists, the largest first; all of them are in `summary.parquet`."""
@@ -58,6 +61,7 @@ class Corpus:
     packings: tuple[Dataset, ...]
     index: Dataset
     summary: Dataset
+    tokens: Dataset
     sidecars: tuple[Dataset, ...]
     reports: tuple[Dataset, ...]
 
@@ -95,6 +99,7 @@ def corpus(
         packings=tuple(pack(files, packing) for packing in config.packings),
         index=build_index(documents, decisions, files),
         summary=summarize(documents, decisions, tokens),
+        tokens=tokens,
         sidecars=(*marks, decisions, tokens, *orders, placement),
         reports=tuple(reports),
     )
@@ -129,11 +134,12 @@ def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, ob
         identity=digest(
             [file.model_dump() for file in files],
             [packing.identity for packing in packings],
-            [record.key for record in plan.records(corpus.index)],
+            [record.key for made in (corpus.index, *corpus.reports) for record in plan.records(made)],
         ),
         recipe=recipe,
         parameters={name: canonical(value) for name, value in parameters.items()},
         vocabulary=corpus.config.vocabulary,
+        tokenizer=_tokenizer(plan, corpus.tokens),
         end_of_document=padding,
         documents=sum(file.rows for file in files),
         tokens=sum(file.tokens for file in files),
@@ -152,6 +158,16 @@ def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, ob
         sources |= {file.path: record.file for file, record in zip(packing.files, records, strict=True)}
         extra[f"packings/{packing.name}/packing.json"] = catalog.packing_bytes(packing)
     return catalog.publish(store.storage, manifest, extra, sources)
+
+
+def _tokenizer(plan: Plan, tokens: Dataset) -> dict[str, Any]:
+    """What the first shard of the tokens says of its encoder; one step has one."""
+    for shard in plan.shards(tokens)[:1]:
+        metadata = plan.store.read(shard, ["num_tokens"]).schema.metadata or {}
+        if TOKENIZER_KEY in metadata:
+            described: dict[str, Any] = json.loads(metadata[TOKENIZER_KEY])
+            return described
+    return {}
 
 
 def funnel(plan: Plan) -> list[FunnelEntry]:

@@ -164,13 +164,15 @@ class Manifest(_Model):
     version: str
     """Unique within the name."""
     identity: str
-    """Digest of all its files, its packings and its index: equal identity means equal bytes."""
+    """Digest of all its files, its packings, its index and its reports: equal identity means equal bytes."""
     recipe: str
     """Name of the function that composed it."""
     parameters: dict[str, object]
     """Its arguments."""
     vocabulary: str
     """What the token ids are of."""
+    tokenizer: dict[str, object] = {}
+    """What encoded: digests of the vocabulary and of Unicode classes, kind, split, engine, versions of libraries."""
     end_of_document: int
     """Token id after each document."""
     documents: int

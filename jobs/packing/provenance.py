@@ -20,6 +20,8 @@ from pipeline.errors import CorruptShardError, NotFoundError
 from pipeline.store import Store
 from schemas.fim import source_order
 from schemas.manifest import Manifest, Packing, PackingFile, StepEntry
+from stages.tokenization.byte_words import VOCABULARY as BYTES
+from stages.tokenization.byte_words import byte_pieces
 from stages.tokenization.pieces import Pieces, pieces_of
 from stages.tokenization.vocabulary import load_vocabulary
 
@@ -105,15 +107,17 @@ def trace(
 def token_borders(ids: Int32s, pieces: Pieces, data: bytes) -> npt.NDArray[np.int64] | None:
     """Byte of `data` where each token begins, and the end; None unless the bytes of all tokens are the data.
 
-    Special tokens, and ids that the vocabulary does not know, have no bytes.
+    Special tokens, and ids that the vocabulary does not know, have no bytes. The space that SentencePiece puts before a
+    text has none either.
     """
     known = np.where((ids >= 0) & (ids < len(pieces)), ids, 0)
     lengths = np.where(known == ids, pieces.lengths[known], 0).astype(np.int64)
     borders = np.concatenate([[0], np.cumsum(lengths)])
-    if borders[-1] != len(data):
+    added = int(borders[-1]) - len(data)
+    if added not in (0, 1):
         return None
     places = np.repeat(pieces.offsets[known] - borders[:-1], lengths) + np.arange(borders[-1])
-    return borders if pieces.data[places].tobytes() == data else None
+    return np.maximum(borders - added, 0) if pieces.data[places].tobytes() == b" " * added + data else None
 
 
 def text_ranges(order: Sequence[tuple[int, int]], start: int, end: int) -> list[list[int]]:
@@ -251,7 +255,7 @@ def token_bytes(manifest: Manifest) -> Pieces | None:
 @lru_cache(maxsize=1)
 def _pieces_of(name: str, sha256: str, split: str) -> Pieces | None:
     try:
-        return pieces_of(load_vocabulary(name, sha256=sha256, split=split))
+        return byte_pieces() if name == BYTES else pieces_of(load_vocabulary(name, sha256=sha256, split=split))
     except ValueError:
         return None
 

@@ -1,5 +1,6 @@
 """A published version opens in the tools that people use, and holds exactly the tokens of the kept documents."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,8 @@ import pytest
 from jobs.card import configs
 from schemas.corpus import DATA
 from schemas.manifest import Manifest, Packing
+from stages.tokenization.classes import class_table_digest
+from stages.tokenization.vocabulary import load_vocabulary
 from tests.jobs.conftest import Published, write, write_mixed
 from tests.jobs.invoke import corpus_folder, documents_of, encoding, invoke, run_tiny
 
@@ -105,6 +108,14 @@ def test_pyarrow_reads_it(published: Published) -> None:
     assert dataset.schema.equals(DATA)
     table = dataset.to_table(columns=["tokens"])
     assert len(table["tokens"].combine_chunks().flatten()) == published.manifest.tokens
+
+
+def test_the_manifest_says_what_encoded(published: Published) -> None:
+    described = published.manifest.tokenizer
+    assert described["vocabulary"] == load_vocabulary("cl100k_base").digest
+    assert described["character_classes"] == class_table_digest()
+    assert described["engine"] == "gigatoken"
+    assert described["libraries"]["tiktoken"] == version("tiktoken")  # type: ignore[index]
 
 
 def test_the_folder_holds_what_the_manifest_lists(published: Published) -> None:

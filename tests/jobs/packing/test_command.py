@@ -214,6 +214,11 @@ def test_a_text_that_is_not_the_bytes_of_its_tokens_has_no_borders() -> None:
     assert borders([], b"") == [0]
     assert borders([0, 1, 0], b"abcb") is None
     assert borders([0, 1, 0], b"abc") is None
+    spaced = Pieces(offsets=np.array([0, 2, 3]), data=np.frombuffer(b" ab", np.uint8))
+    found = token_borders(np.array([0, 1], np.int32), spaced, b"ab")
+    assert found is not None
+    assert found.tolist() == [0, 1, 2]
+    assert token_borders(np.array([0, 1], np.int32), spaced, b"ac") is None
 
 
 def test_ranges_of_a_text_whose_parts_stand_in_another_order() -> None:
