@@ -51,7 +51,7 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(number: signal.Sig
     assert err.endswith("interrupted; finished shards are kept, run the same command again to go on\n")
     assert "Traceback" not in err
     wait_for(lambda: not marked(mark), 60)
-    kept = len(list(store.glob("records/documents-*/*")))
+    kept = len(list(store.glob("records/documents-*/[!.]*.json")))
     ended = invoke("run", "tiny", "--local", "--store", store, "--source", source, "--json")
     assert ended.json["steps"]["documents"]["resumed"] == kept
     fresh = invoke("run", "tiny", "--local", "--store", tmp_path / "fresh", "--source", source, "--json")

@@ -202,7 +202,8 @@ class TestCommand:
     ) -> None:
         store = tmp_path / "copy"
         shutil.copytree(published.store, store)
-        next((store / "records").glob("documents-*/*.json")).unlink()
+        documents = next(step for step in published.manifest.steps if step.role == "documents")
+        (store / "records" / documents.folder / f"{documents.keys[0]}.json").unlink()
         with pytest.raises(NotFoundError, match="was never made or its record was deleted"):
             train(tmp_path, capsys, corpus="tiny@1", store=str(store))
 
