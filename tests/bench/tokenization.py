@@ -77,7 +77,7 @@ def bench_packing(scratch: Path, repeat: int, *, has_corpus: bool, quick: bool) 
         yield _packing("best-fit", "Mtokens/CPU-s", [p["mtokens_per_cpu_s"] for p in packed], better="more")
         read = [run["read"]["mtokens_per_cpu_s"] for run in runs]
         yield _packing("reading sequences", "Mtokens/CPU-s", read, better="more")
-    tokens = 20_000_000 if quick else 250_000_000
+    tokens = 20_000_000 if quick else 500_000_000
     shuffled = measure_shuffle(tokens, 2_000_000, scratch)
     target = None if quick else SHUFFLE_BAR
     name = "corpus against memory of the shuffle"
