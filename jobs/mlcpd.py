@@ -9,7 +9,6 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,10 +20,11 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from jobs.card import human_bytes
+from jobs.folders import disk_errors
 from jobs.inspection import step
 from jobs.looking import existing_storage, print_json, standard_output
 from pipeline import catalog
-from pipeline.errors import NotFoundError, PublishError, SiteError
+from pipeline.errors import NotFoundError, PublishError
 from pipeline.store import Shard, Store
 from schemas.ast import AST, UNITS
 from schemas.manifest import Manifest, StepEntry
@@ -121,7 +121,7 @@ def export(
     plan = [Counter(names[names != ""].tolist()) for names in map(source.languages, range(source.shards))]
     totals = sum(plan, Counter[str]())
     done = {name: Exported(language=name, rows=rows) for name, rows in sorted(totals.items())}
-    with _disk_errors(to):
+    with disk_errors(to):
         _claim(to, manifest, config)
         files = _Files(to, totals, config, done)
         work = 0
@@ -279,13 +279,3 @@ def _claim(folder: Path, manifest: Manifest, config: ExportConfig) -> None:
         raise PublishError(f"{folder} is not empty and holds no export of gristmill; choose an empty folder")
     hidden.write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
     hidden.rename(marker)
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise SiteError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error

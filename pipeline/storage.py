@@ -86,7 +86,7 @@ class LocalStorage:
         path = self.root / name
         with _disk_errors(path), self._temporary(path, data) as temporary:
             temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.root / name
@@ -95,7 +95,7 @@ class LocalStorage:
                 os.link(temporary, path)
             except FileExistsError:
                 return False
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return True
 
     def copy(self, name: str, to: str) -> None:
@@ -224,7 +224,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Names that were given in the folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,14 +14,20 @@ from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 
-from jobs.export.layout import Format, Layout, Part, Rows, Unit
+from pydantic import TypeAdapter
+
+from jobs.export.layout import Format, Layout, Rows, Unit
 from jobs.export.ragged import Tally
-from pipeline.errors import CorruptShardError, PublishError, SiteError
+from jobs.folders import disk_errors
+from pipeline.errors import CorruptShardError, PublishError
+from pipeline.storage import sync_folder
 
 MARKER = "gristmill-export.json"
 """File of an export that says what it is of, and the counts and digests of every part."""
 
 _JOURNAL = ".progress"
+
+_UNITS = TypeAdapter(list[Unit])
 
 Identity = Mapping[str, object]
 """What the export is of, as JSON: equal identity, equal bytes."""
@@ -40,7 +46,7 @@ def transfer(
 
     Raises PublishError if the folder holds something else, SiteError if it cannot be written.
     """
-    with _disk_errors(to):
+    with disk_errors(to):
         if (done := _finished(to, identity)) is not None:
             return done, len(done)
         try:
@@ -72,7 +78,7 @@ def _transfer(
         shutil.rmtree(work / _JOURNAL)
         (work / f".{MARKER}").unlink(missing_ok=True)
         work.rename(to)
-        _sync(to.parent)
+        sync_folder(to.parent)
     return done, kept
 
 
@@ -81,7 +87,7 @@ def verify(fmt: Format, layout: Layout, to: Path) -> list[Unit]:
 
     Raises CorruptShardError for the first that is not.
     """
-    units = [_unit(value) for value in json.loads((to / MARKER).read_text(encoding="utf-8"))["units"]]
+    units = _UNITS.validate_python(json.loads((to / MARKER).read_text(encoding="utf-8"))["units"])
     for unit in units:
         tally = Tally(layout.columns)
         try:
@@ -114,7 +120,7 @@ def _write_all(
         for unit in group:
             journal = work / _JOURNAL / f"{domain}.{unit.number:05d}.json"
             if journal.exists():
-                finished = _unit(json.loads(journal.read_text(encoding="utf-8")))
+                [finished] = _UNITS.validate_json(journal.read_text(encoding="utf-8"))
                 kept += 1
             else:
                 tally = Tally(layout.columns)
@@ -122,7 +128,7 @@ def _write_all(
                 if tally.rows != unit.rows:
                     raise CorruptShardError(f"{unit.source} gave {tally.rows:,} rows, expected {unit.rows:,}")
                 finished = replace(unit, tokens=tally.tokens, digests=tally.digests(), parts=parts)
-                _save(journal, asdict(finished))
+                _save(journal, [asdict(finished)])
             own.append(finished)
             say(len(done) + len(own), len(units))
         fmt.finish(layout, work, folder, own)
@@ -134,7 +140,7 @@ def _finished(folder: Path, identity: Identity) -> list[Unit] | None:
     """The units of a finished export; None if there is none. Raises PublishError if it is another one."""
     try:
         found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        units = [_unit(value) for value in found.pop("units")]
+        units = _UNITS.validate_python(found.pop("units"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (CorruptShardError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -181,11 +187,6 @@ def _locked(work: Path) -> Iterator[None]:
         yield
 
 
-def _unit(value: dict[str, object]) -> Unit:
-    parts = tuple(Part(**part) for part in value.pop("parts"))  # type: ignore[attr-defined]
-    return Unit(**value, parts=parts)  # type: ignore[arg-type]
-
-
 def _save(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f"{path.name}.new")
@@ -195,22 +196,4 @@ def _save(path: Path, value: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     hidden.rename(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise SiteError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
+    sync_folder(path.parent)

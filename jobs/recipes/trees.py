@@ -29,6 +29,8 @@ from stages.tokenization.vocabulary import load_vocabulary
 
 Fim = Literal["none", "document", "span", "node"]
 
+_SENTINELS = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+
 
 def trees(
     source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
@@ -99,8 +101,8 @@ def _tokens(documents: Dataset, parsed: Dataset, vocabulary: str, fim: Fim, seed
 def _sentinels(vocabulary: str) -> tuple[int, int, int]:
     """Prefix, middle and suffix: the vocabulary's own, or the first ids that it does not use."""
     loaded = load_vocabulary(vocabulary)
-    names = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
-    if all(name in loaded.special_tokens for name in names):
-        return tuple(loaded.special_tokens[name] for name in names)  # type: ignore[return-value]
+    prefix, middle, suffix = (loaded.special_tokens.get(name) for name in _SENTINELS)
+    if prefix is not None and middle is not None and suffix is not None:
+        return prefix, middle, suffix
     first = len(pieces_of(loaded))
     return first, first + 1, first + 2

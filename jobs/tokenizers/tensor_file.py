@@ -4,8 +4,6 @@ Numbers are little-endian. Nothing but the piece at hand is in memory.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +13,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import PublishError, SiteError, SourceError
+from jobs.folders import whole_file
+from pipeline.errors import PublishError, SourceError
 
 _MAX_HEADER = 100_000_000
 """Bytes; what the safetensors library allows."""
@@ -126,20 +125,8 @@ def write_tensors(to: Path, source: TensorFile, shapes: Mapping[str, tuple[int, 
     """
     if to.exists():
         raise PublishError(f"{to} is there already; choose another --to or remove it")
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", delete=False) as file:
-            try:
-                yield TensorWriter(file, source, shapes)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).rename(to)
-            except BaseException:
-                Path(file.name).unlink()
-                raise
-    except OSError as error:
-        raise SiteError(f"{to} cannot be written: {error}") from error
+    with whole_file(to) as file:
+        yield TensorWriter(file, source, shapes)
 
 
 class TensorWriter:

@@ -1,8 +1,6 @@
 """`tokenizer train`: count the pretokens of a source or of a published corpus, learn a tokenizer, write its file."""
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from jobs.card import human_bytes
 from jobs.deduplicate import deduplicate_exact
 from jobs.display import open_display
 from jobs.execution import scratch_folder
+from jobs.folders import whole_file
 from jobs.inspection import named_step, step
 from jobs.looking import existing_storage, print_json, site_of, standard_output
 from jobs.progress import Tracker
@@ -25,7 +24,7 @@ from jobs.tokenizers.pretoken_counts import PretokenConfig, Settings, domain_byt
 from jobs.tokenizers.training import TokenizerConfig, learn_tokenizer
 from pipeline import catalog
 from pipeline.dataset import Dataset
-from pipeline.errors import PublishError, RecipeError, SiteError
+from pipeline.errors import PublishError, RecipeError
 from pipeline.ingest import ingest
 from pipeline.plan import Plan
 from pipeline.run import Event
@@ -203,16 +202,8 @@ def write_once(to: Path, content: bytes) -> None:
         return
     if to.exists():
         raise PublishError(f"{to} is there with other content; choose another --to or remove it")
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", delete=False) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).rename(to)
-    except OSError as error:
-        raise SiteError(f"{to} cannot be written: {error}") from error
+    with whole_file(to) as file:
+        file.write(content)
 
 
 def _print_result(result: Mapping[str, Any], *, as_json: bool) -> None:
