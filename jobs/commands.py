@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.card import human_bytes
-from jobs.display import funnel_table, open_display
+from jobs.display import funnel_table, watch
 from jobs.execution import Prepared, execute, prepare
 from jobs.looking import print_holdings, print_json, site_of, standard_output
 from jobs.progress import Tracker
@@ -41,28 +41,22 @@ def run_recipe(
     prepared = prepare(recipe, arguments, site_of(site, store, workers, local=local))
     errors = Console(stderr=True)
     tracker = Tracker(plan=prepared.plan)
-    display = open_display(tracker, errors)
     unexpected: list[Failure] = []
 
-    def listen(event: Event) -> None:
-        tracker(event)
-        if event.kind == "retried" and event.failure is not None and event.dataset and event.task:
-            line = f"retrying {event.dataset.name} {event.task.label}: {event.failure.message}"
-            errors.print(printable(line), highlight=False, markup=False, soft_wrap=True)
-        elif event.kind == "failed" and event.failure is not None and event.failure.details:
-            unexpected.append(event.failure)
-        display.update()
-
     try:
-        manifest = execute(prepared, listen)
+        with watch(tracker, errors) as show:
+
+            def listen(event: Event) -> None:
+                show(event)
+                if event.kind == "failed" and event.failure is not None and event.failure.details:
+                    unexpected.append(event.failure)
+
+            manifest = execute(prepared, listen)
     except ShardsFailedError:
-        display.close()
         errors.print(funnel_table(funnel(prepared.plan)))
         if unexpected:
             errors.print(printable(unexpected[0].details), highlight=False, markup=False, soft_wrap=True)
         raise
-    finally:
-        display.close()
     _print_result(prepared, manifest, time.monotonic() - started, tracker, as_json=as_json)
 
 

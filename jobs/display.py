@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from jobs.card import human_bytes
 from jobs.progress import StepProgress, Tracker
+from jobs.terminal import printable
+from pipeline.run import Event
 from schemas.manifest import FunnelEntry
 
 _COLUMNS = ("shards", "documents", "MB/s", "dropped", "failed", "time", "ETA")
@@ -34,6 +37,24 @@ class Display(Protocol):
 def open_display(tracker: Tracker, console: Console) -> Display:
     """The live table on a terminal, plain lines elsewhere."""
     return LiveDisplay(tracker, console) if console.is_terminal else PlainDisplay(tracker, console)
+
+
+@contextmanager
+def watch(tracker: Tracker, console: Console) -> Iterator[Callable[[Event], None]]:
+    """What a run tells its events to: the tracker, shown while the block lasts, and a line for every retry."""
+    display = open_display(tracker, console)
+
+    def listen(event: Event) -> None:
+        tracker(event)
+        if event.kind == "retried" and event.failure is not None and event.dataset and event.task:
+            line = f"retrying {event.dataset.name} {event.task.label}: {event.failure.message}"
+            console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+        display.update()
+
+    try:
+        yield listen
+    finally:
+        display.close()
 
 
 class LiveDisplay:

@@ -41,6 +41,21 @@ def named_step(manifest: Manifest, name: str) -> StepEntry | None:
     return next((entry for entry in manifest.steps if entry.name == name), None)
 
 
+def read_report(store: Store, manifest: Manifest, name: str, schema: pa.Schema, made_by: str) -> pa.Table:
+    """All rows of a report that the recipe `trees` makes. Raises NotFoundError for a version without it.
+
+    `made_by` is the call that gives it to recipes of others.
+    """
+    entry = named_step(manifest, name)
+    if entry is None:
+        raise NotFoundError(
+            f"{manifest.name}@{manifest.version} has no step {name!r}; gristmill run trees makes a version that has "
+            f"it; so does a recipe of yours whose corpus reports {made_by}"
+        )
+    shards = [store.read(Shard(step=entry.folder, key=key, base=key)) for key in entry.keys]
+    return pa.concat_tables([schema.empty_table(), *shards])
+
+
 def find(store: Store, manifest: Manifest, document: str, limit: int) -> list[Found]:
     """Documents by id, name or glob of names, in corpus order. Raises NotFoundError if there is none.
 

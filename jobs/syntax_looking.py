@@ -12,13 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.card import human_bytes
-from jobs.inspection import named_step
+from jobs.inspection import read_report
 from jobs.looking import existing_storage, print_json, standard_output
 from jobs.syntax_statistics import NAME
 from jobs.terminal import printable
 from pipeline import catalog
-from pipeline.errors import NotFoundError
-from pipeline.store import Shard, Store
+from pipeline.store import Store
 from schemas.syntax_statistics import MEASURES, SYNTAX_STATISTICS
 
 MLCPD_ZERO_ERROR = {
@@ -192,14 +191,8 @@ def show_statistics(*, corpus: str, site: Path | None, store: str | None, as_jso
     opened = Store(existing_storage(site, store))
     manifest = catalog.load(opened.storage, corpus)
     reference = f"{manifest.name}@{manifest.version}"
-    entry = named_step(manifest, NAME)
-    if entry is None:
-        raise NotFoundError(
-            f"{reference} has no step {NAME!r}; gristmill run trees makes a version that has it; so does a recipe of "
-            "yours whose corpus reports jobs.syntax_statistics.syntax_statistics(documents, trees)"
-        )
-    shards = [opened.read(Shard(step=entry.folder, key=key, base=key)) for key in entry.keys]
-    found = statistics_of(pa.concat_tables([SYNTAX_STATISTICS.empty_table(), *shards]))
+    makes = "jobs.syntax_statistics.syntax_statistics(documents, trees)"
+    found = statistics_of(read_report(opened, manifest, NAME, SYNTAX_STATISTICS, makes))
     if as_json:
         print_json({"corpus": reference} | asdict(found))
         return

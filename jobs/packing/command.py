@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from jobs.display import open_display
+from jobs.display import watch
 from jobs.execution import scratch_folder
 from jobs.inspection import step
 from jobs.looking import describe_packing, existing_storage, print_json, site_of
@@ -17,7 +17,7 @@ from pipeline import catalog
 from pipeline.errors import RecipeError
 from pipeline.execute_local import LocalExecutor
 from pipeline.plan import Plan
-from pipeline.run import Event, Run
+from pipeline.run import Run
 from pipeline.site_file import Site
 from pipeline.storage import Storage
 from pipeline.store import Store
@@ -65,17 +65,8 @@ def make_packing(
     """The packing, and whether it was not there before. In this process, one file's numbers of tokens at a time."""
     dataset = pack(stored(step(manifest, "files"), DATA), config)
     plan = Plan(targets=(dataset,), store=Store(storage), scratch=scratch_folder(site))
-    tracker = Tracker(plan=plan)
-    display = open_display(tracker, Console(stderr=True))
-
-    def listen(event: Event) -> None:
-        tracker(event)
-        display.update()
-
-    try:
+    with watch(Tracker(plan=plan), Console(stderr=True)) as listen:
         Run(plan=plan, executor=LocalExecutor(site), retries=site.execution.retries, listener=listen).execute()
-    finally:
-        display.close()
     records = plan.records(dataset)
     paths = [file.path for file in manifest.files]
     packing = packing_of(name, config, manifest.end_of_document, paths, records)

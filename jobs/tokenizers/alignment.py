@@ -15,14 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.inspection import named_step
+from jobs.inspection import read_report
 from jobs.looking import existing_storage, print_json, standard_output
 from jobs.terminal import printable
 from pipeline import catalog
 from pipeline.dataset import Dataset
-from pipeline.errors import NotFoundError
 from pipeline.exchange import PARTITION, Exchange, Feed, Place, Reduced, exchange
-from pipeline.store import Shard, Store
+from pipeline.store import Store
 from schemas.alignment import ALIGNMENT_MEASURES, ALIGNMENT_STATISTICS
 
 NAME = "alignment-statistics"
@@ -146,14 +145,8 @@ def show_alignment(*, corpus: str, site: Path | None, store: str | None, as_json
     opened = Store(existing_storage(site, store))
     manifest = catalog.load(opened.storage, corpus)
     reference = f"{manifest.name}@{manifest.version}"
-    entry = named_step(manifest, NAME)
-    if entry is None:
-        raise NotFoundError(
-            f"{reference} has no step {NAME!r}; a recipe makes it that annotates with stages.tokenization.align and "
-            "reports jobs.tokenizers.alignment.alignment_statistics(documents, tokens, alignment)"
-        )
-    shards = [opened.read(Shard(step=entry.folder, key=key, base=key)) for key in entry.keys]
-    found = alignment_of(pa.concat_tables([ALIGNMENT_STATISTICS.empty_table(), *shards]))
+    makes = "jobs.tokenizers.alignment.alignment_statistics(documents, tokens, alignment)"
+    found = alignment_of(read_report(opened, manifest, NAME, ALIGNMENT_STATISTICS, makes))
     if as_json:
         print_json(
             {"corpus": reference, "vocabulary": manifest.vocabulary, "languages": [asdict(row) for row in found]}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from jobs.display import open_display
+from jobs.display import watch
 from jobs.execution import scratch_folder
 from jobs.inspection import named_step, step
 from jobs.looking import existing_storage, site_of
@@ -24,7 +24,6 @@ from pipeline.annotate import zip_columns
 from pipeline.errors import NotFoundError
 from pipeline.ingest import ingest
 from pipeline.plan import Plan
-from pipeline.run import Event
 from pipeline.storage import open_storage
 from pipeline.store import Shard, Store
 from stages.ingest.document import chain
@@ -84,17 +83,8 @@ def source_tables(
     documents = ingest(*parse_sources(source), stages=chain())
     opened = Store(open_storage(place.store))
     plan = Plan(targets=(documents,), store=opened, scratch=scratch_folder(place))
-    tracker = Tracker(plan=plan)
-    display = open_display(tracker, Console(stderr=True))
-
-    def listen(event: Event) -> None:
-        tracker(event)
-        display.update()
-
-    try:
+    with watch(Tracker(plan=plan), Console(stderr=True)) as listen:
         run_plan(plan, place, (), listen)
-    finally:
-        display.close()
     for shard in plan.shards(documents):
         yield opened.read(shard, list(_COLUMNS))
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jobs.card import human_bytes
 from jobs.deduplicate import deduplicate_exact
-from jobs.display import open_display
+from jobs.display import watch
 from jobs.execution import scratch_folder
 from jobs.folders import whole_file
 from jobs.inspection import named_step, step
@@ -27,7 +27,6 @@ from pipeline.dataset import Dataset
 from pipeline.errors import PublishError, RecipeError
 from pipeline.ingest import ingest
 from pipeline.plan import Plan
-from pipeline.run import Event
 from pipeline.site_file import Site
 from pipeline.storage import open_storage
 from pipeline.store import Store
@@ -179,20 +178,8 @@ def _corpus_inputs(corpus: str, site: Path | None, store: str | None) -> tuple[D
 def _run(plan: Plan, site: Site) -> int:
     """Run what is missing, shown on standard error. Returns how many shards were made."""
     tracker = Tracker(plan=plan)
-    errors = Console(stderr=True)
-    display = open_display(tracker, errors)
-
-    def listen(event: Event) -> None:
-        tracker(event)
-        if event.kind == "retried" and event.failure is not None and event.dataset and event.task:
-            line = f"retrying {event.dataset.name} {event.task.label}: {event.failure.message}"
-            errors.print(printable(line), highlight=False, markup=False, soft_wrap=True)
-        display.update()
-
-    try:
+    with watch(tracker, Console(stderr=True)) as listen:
         run_plan(plan, site, (), listen)
-    finally:
-        display.close()
     return sum(step.done for step in tracker.steps.values())
 
 
