@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from pipeline.stage import Stage, Transform
 from schemas.tokens import TOKENS
-from stages.text_views import string_chunks, text_views
-from stages.tokenization.lists import is_null, list_array, row_ranges
+from stages.text_views import text_views
+from stages.tokenization.lists import is_null, list_array, text_parts
 from stages.tokenization.pieces import Pieces
 from stages.tokenization.scanner import pretoken_starts
 from stages.tokenization.words import WordsConfig
@@ -34,14 +34,10 @@ _BATCH_BYTES = 16_000_000
 
 def _open(config: WordsConfig) -> Transform:
     def encode_bytes(table: pa.Table) -> pa.Table:
-        parts = [_encode(part, config.split) for chunk in string_chunks(table["text"]) for part in _parts(chunk)]
+        parts = [_encode(part["text"], config.split) for part in text_parts(table, _BATCH_BYTES)]
         return pa.Table.from_batches(parts, schema=TOKENS)
 
     return encode_bytes
-
-
-def _parts(text: pa.StringArray) -> list[pa.StringArray]:
-    return [text.slice(start, rows) for start, rows in row_ranges(text_views(text)[0], _BATCH_BYTES)]
 
 
 def _encode(text: pa.StringArray, split: str) -> pa.RecordBatch:

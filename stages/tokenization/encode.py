@@ -4,10 +4,8 @@ Reads `text`; writes `tokens` and `num_tokens`, null where `text` is.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +14,22 @@ import pyarrow.compute as pc
 
 from pipeline.stage import Configured, Resources, Stage, Transform
 from schemas.tokens import TOKENIZER_KEY, TOKENS
-from stages.text_views import string_chunks, text_views
+from stages.text_views import text_views
 from stages.tokenization.certify import certify_engine, certify_rows
 from stages.tokenization.classes import class_table_digest
-from stages.tokenization.engines import Ids, Offsets, Reference, open_engine
+from stages.tokenization.engines import Reference, open_engine
+from stages.tokenization.lists import list_array, text_parts
 from stages.tokenization.shipped import SHIPPED
 from stages.tokenization.vocabulary import SPLITS, Vocabulary, load_vocabulary
 
-TokenArray: TypeAlias = "pa.ListArray[Any]"
+_TOKENS = TOKENS.field("tokens").type
 
 ENGINES = ("gigatoken", "reference", "torch", "units")
 DEVICES = ("auto", "cpu", "cuda")
 
 _LIBRARIES = ("gigatoken", "sentencepiece", "tiktoken", "tokenizers")
 
-_BATCH_BYTES = 32_000_000
+BATCH_BYTES = 32_000_000
 """Text encoded in one call: bounds how far an engine's memory can grow between two looks at it."""
 
 
@@ -79,14 +78,14 @@ def _open(config: EncodeConfig) -> Transform:
 
     def encode(table: pa.Table) -> pa.Table:
         arrays = []
-        for batch in (batch for chunk in string_chunks(table["text"]) for batch in _batches(chunk)):
-            offsets, data, valid = _views(batch)
+        for part in text_parts(table, BATCH_BYTES):
+            offsets, data, valid = _views(part["text"])
             starts, ids = encoded = engine.encode(offsets, data)
             if engine is not reference:
                 rows = config.certify_rows
                 certify_rows(offsets, data, encoded, engine, reference, rows=rows, vocabulary=vocabulary)
-            arrays.append(_token_array(starts, ids, ~valid))
-        tokens = pa.chunked_array(arrays, TOKENS.field("tokens").type)
+            arrays.append(list_array(starts, ids, _TOKENS, ~valid))
+        tokens = pa.chunked_array(arrays, _TOKENS)
         return pa.table([tokens, pc.list_value_length(tokens)], schema=TOKENS.with_metadata(metadata))
 
     return encode
@@ -106,17 +105,6 @@ def tokenizer_metadata(vocabulary: Vocabulary, config: EncodeConfig) -> dict[byt
     return {TOKENIZER_KEY: json.dumps(parts, sort_keys=True).encode()}
 
 
-def _batches(text: pa.StringArray) -> Iterator[pa.StringArray]:
-    """Slices of about `_BATCH_BYTES`, at least one row each."""
-    offsets, _ = text_views(text)
-    start = 0
-    while start < len(text):
-        end = int(np.searchsorted(offsets, int(offsets[start]) + _BATCH_BYTES, side="right")) - 1
-        end = max(end, start + 1)
-        yield text.slice(start, end - start)
-        start = end
-
-
 def _views(text: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Offsets and bytes of the texts, empty where there is none, and where there is one."""
     if not text.null_count:
@@ -124,13 +112,6 @@ def _views(text: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.
     filled = text.fill_null("")
     assert isinstance(filled, pa.StringArray)
     return *text_views(filled), text.is_valid().to_numpy(zero_copy_only=False)
-
-
-def _token_array(starts: Offsets, ids: Ids, nulls: npt.NDArray[np.bool_]) -> TokenArray:
-    if starts[-1] > np.iinfo(np.int32).max:
-        raise ValueError(f"{starts[-1]} tokens in {len(starts) - 1} texts do not fit 32-bit offsets; split the texts")
-    offsets = pa.array(starts.astype(np.int32), pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int32()), mask=pa.array(nulls))
 
 
 STAGE: Stage[EncodeConfig] = Stage(

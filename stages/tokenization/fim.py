@@ -23,7 +23,7 @@ from stages.tokenization.draws import document_keys
 from stages.tokenization.encode import EncodeConfig, encode_stage, tokenizer_metadata
 from stages.tokenization.engines import Engine, Reference, open_engine
 from stages.tokenization.fim_cuts import PLAIN, choose_modes, cut_documents, cut_nodes, cut_spans, order_tokens
-from stages.tokenization.lists import row_ranges
+from stages.tokenization.lists import text_parts
 from stages.tokenization.pieces import Pieces, pieces_of
 from stages.tokenization.segments import check_separable
 from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
@@ -159,14 +159,10 @@ def _open(config: FimConfig) -> Transform:
     metadata = tokenizer_metadata(vocabulary, chosen)
 
     def rearrange(table: pa.Table) -> pa.Table:
-        parts = [_encode(part, encoder) for batch in table.to_batches() for part in _batches(batch)]
+        parts = [_encode(part, encoder) for part in text_parts(table, _BATCH_BYTES)]
         return pa.Table.from_batches(parts, schema=FIM).replace_schema_metadata(metadata)
 
     return rearrange
-
-
-def _batches(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
-    return [batch.slice(start, rows) for start, rows in row_ranges(text_views(batch["text"])[0], _BATCH_BYTES)]
 
 
 def _encode(batch: pa.RecordBatch, encoder: _Encoder) -> pa.RecordBatch:

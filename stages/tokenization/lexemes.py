@@ -21,7 +21,7 @@ from stages.tokenization import encode
 from stages.tokenization.certify import certify_engine, certify_rows, choose_rows
 from stages.tokenization.encode import EncodeConfig, tokenizer_metadata
 from stages.tokenization.engines import Engine, Reference, open_engine
-from stages.tokenization.lists import fixed, is_null, list_array, list_views, row_ranges
+from stages.tokenization.lists import fixed, is_null, list_array, list_views, text_parts
 from stages.tokenization.pieces import pieces_of
 from stages.tokenization.segments import check_separable
 from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
@@ -65,14 +65,10 @@ def _open(config: LexemesConfig) -> Transform:
     metadata = tokenizer_metadata(vocabulary, chosen)
 
     def encode_lexemes(table: pa.Table) -> pa.Table:
-        parts = [_encode(part, encoder) for batch in table.to_batches() for part in _batches(batch)]
+        parts = [_encode(part, encoder) for part in text_parts(table, _BATCH_BYTES)]
         return pa.Table.from_batches(parts, schema=TOKENS).replace_schema_metadata(metadata)
 
     return encode_lexemes
-
-
-def _batches(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
-    return [batch.slice(start, rows) for start, rows in row_ranges(text_views(batch["text"])[0], _BATCH_BYTES)]
 
 
 def _encode(batch: pa.RecordBatch, encoder: _Encoder) -> pa.RecordBatch:

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from stages.text_views import text_views
+
 Numbers = npt.NDArray[Any]
 Number = TypeVar("Number", bound=np.generic)
 
@@ -42,6 +44,13 @@ def row_ranges(offsets: npt.NDArray[np.integer[Any]], most: int) -> Iterator[tup
         end = max(int(np.searchsorted(offsets, int(offsets[start]) + most, side="right")) - 1, start + 1)
         yield start, end - start
         start = end
+
+
+def text_parts(table: pa.Table, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The table in batches whose `text` has up to `most_bytes` bytes, at least one row each."""
+    for batch in table.to_batches():
+        for start, rows in row_ranges(text_views(batch["text"])[0], most_bytes):
+            yield batch.slice(start, rows)
 
 
 def list_array(

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from pipeline.stage import Stage, Transform
 from schemas.words import WORDS
-from stages.text_views import string_chunks, text_views
-from stages.tokenization.lists import fixed, row_ranges
+from stages.text_views import text_views
+from stages.tokenization.lists import fixed, text_parts
 from stages.tokenization.scanner import SPLIT_RULES, pretoken_starts
 
 _BATCH_BYTES = 16_000_000
@@ -36,14 +36,10 @@ class WordsConfig:
 
 def _open(config: WordsConfig) -> Transform:
     def mark(table: pa.Table) -> pa.Table:
-        chunks = string_chunks(table["text"])
-        return pa.Table.from_batches([_mark(p, config) for c in chunks for p in _parts(c)], schema=WORDS)
+        parts = [_mark(part["text"], config) for part in text_parts(table, _BATCH_BYTES)]
+        return pa.Table.from_batches(parts, schema=WORDS)
 
     return mark
-
-
-def _parts(text: pa.StringArray) -> list[pa.StringArray]:
-    return [text.slice(start, rows) for start, rows in row_ranges(text_views(text)[0], _BATCH_BYTES)]
 
 
 def _mark(text: pa.StringArray, config: WordsConfig) -> pa.RecordBatch:

@@ -33,8 +33,9 @@ from pipeline.storage import open_storage
 from pipeline.store import Store
 from stages.text_views import string_chunks, text_views
 from stages.tokenization import engines
-from stages.tokenization.encode import EncodeConfig, _batches, encode_stage
+from stages.tokenization.encode import BATCH_BYTES, EncodeConfig, encode_stage
 from stages.tokenization.engines import Gigatoken
+from stages.tokenization.lists import text_parts
 from stages.tokenization.shipped import SHIPPED
 from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
 from tests.bench import material
@@ -87,7 +88,7 @@ def _load(config: EncodeConfig) -> Vocabulary:
 def _parts(store: Store, call: ChainCall, engine: Gigatoken) -> tuple[dict[str, float], int]:
     """CPU seconds of each part alone, and the bytes of text."""
     read, table = _timed(lambda: store.read(call.inputs[0], ["text"]))
-    views = [text_views(batch) for chunk in string_chunks(table["text"]) for batch in _batches(chunk)]
+    views = [text_views(part["text"]) for part in text_parts(table, BATCH_BYTES)]
     encode, encoded = _timed(lambda: [engine.encode(*view) for view in views])
     lists = [pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pa.array(ids)) for starts, ids in encoded]
     tokens = pa.chunked_array(lists)

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from pipeline.annotate import extend
 from pipeline.parquet import parquet_bytes
 from pipeline.stage import configured
-from schemas.tokens import TOKENIZER_KEY
+from schemas.tokens import TOKENIZER_KEY, TOKENS
 from stages.text_views import text_views
 from stages.tokenization import encode, engines
 from stages.tokenization.certify import EncoderMismatchError, choose_rows
 from stages.tokenization.classes import class_table_digest
 from stages.tokenization.encode import STAGE, EncodeConfig, encode_stage
 from stages.tokenization.engines import Reference
+from stages.tokenization.lists import list_array
 from stages.tokenization.vocabulary import load_vocabulary
 from tests.contract import check_stage
 from tests.golden import digest
@@ -134,7 +135,7 @@ def test_encode_equals_the_reference_on_real_code(both, name):
 def test_encode_in_small_batches_gives_the_same_ids(both, monkeypatch):
     stage, _ = both
     whole = stage(table(*TEXTS))
-    monkeypatch.setattr(encode, "_BATCH_BYTES", 7)
+    monkeypatch.setattr(encode, "BATCH_BYTES", 7)
     assert digest(stage(table(*TEXTS))) == digest(whole)
 
 
@@ -151,7 +152,7 @@ def test_encode_loads_gigatoken_again_when_memory_grew_and_gives_the_same_ids(bo
 def test_gigatoken_ids_reach_the_column_without_a_copy():
     engine = engines.Gigatoken(load_vocabulary("cl100k_base"))
     starts, ids = engine.encode(*text_views(pa.array(["word " * 50] * 100)))
-    column = encode._token_array(starts, ids, np.zeros(100, np.bool_))
+    column = list_array(starts, ids, TOKENS.field("tokens").type, np.zeros(100, np.bool_))
     assert column.values.buffers()[1].address == ids.ctypes.data
 
 
@@ -305,11 +306,6 @@ def test_choose_rows_depends_on_content_not_on_place():
     assert len(set(chosen.tolist())) == 8
     assert "" not in {texts[row] for row in chosen}
     assert choose_rows(*text_views(pa.array(["", ""])), 8).tolist() == []
-
-
-def test_tokens_beyond_32_bit_offsets_are_refused():
-    with pytest.raises(ValueError, match="2147483648 tokens in 1 texts"):
-        encode._token_array(np.array([0, 1 << 31]), np.zeros(0, np.int32), np.zeros(1, bool))
 
 
 @pytest.mark.parametrize(
