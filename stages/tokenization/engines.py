@@ -20,6 +20,7 @@ from gigatoken.gigatoken_rs import BPETokenizer, SentencePieceTokenizer, load_hf
 
 from stages.tokenization.disputed import disputed_rows
 from stages.tokenization.spm import load_model
+from stages.tokenization.training.policies import PATTERNS
 from stages.tokenization.vocabulary import SPLITS, Vocabulary
 
 Ids = npt.NDArray[np.int32]
@@ -28,6 +29,12 @@ Offsets = npt.NDArray[np.int64]
 _CACHE_BYTES = 1 << 29
 """Growth of this process after which gigatoken is loaded again. It remembers each distinct piece that it has seen and
 has no bound of its own: text that never repeats costs about a byte of memory per byte."""
+
+_CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
+    r"|\s+(?!\S)|\s+"
+)
+"""How gigatoken spells the pattern of cl100k; Hugging Face tokenizers takes `{1,3}+` for a repetition."""
 
 _SCHEMES = {"tekken": "nemotron", "qwen": "qwen2"}
 """What gigatoken calls our splits, where it does not call them the same."""
@@ -193,7 +200,7 @@ def _hybrid(vocabulary: Vocabulary) -> Callable[[str], list[int]]:
 def _gigatoken(vocabulary: Vocabulary) -> BPETokenizer | SentencePieceTokenizer:
     try:
         if not vocabulary.split:
-            return load_hf_json(_without_special_tokens(vocabulary.tokenizer_json()))
+            return load_hf_json(_for_gigatoken(vocabulary.tokenizer_json()))
         with tempfile.NamedTemporaryFile(suffix=".tiktoken") as file:
             file.write(vocabulary.content)
             file.flush()
@@ -204,8 +211,9 @@ def _gigatoken(vocabulary: Vocabulary) -> BPETokenizer | SentencePieceTokenizer:
         ) from error
 
 
-def _without_special_tokens(content: bytes) -> bytes:
-    """The same tokenizer, blind to special tokens in text: gigatoken has no switch for that."""
+def _for_gigatoken(content: bytes) -> bytes:
+    """The same tokenizer, blind to special tokens in text, for which gigatoken has no switch, and with the pattern of
+    cl100k as gigatoken writes it."""
     config = json.loads(content)
     config["added_tokens"] = [token for token in config.get("added_tokens") or [] if not token["special"]]
-    return json.dumps(config).encode()
+    return json.dumps(config).replace(json.dumps(PATTERNS["cl100k"]), json.dumps(_CL100K)).encode()

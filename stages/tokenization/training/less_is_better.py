@@ -16,9 +16,10 @@ from stages.tokenization.engines import Ids, Offsets
 from stages.tokenization.pieces import byte_alphabet
 from stages.tokenization.training.bpe import binary_views, byte_order
 from stages.tokenization.training.less_is_better_kernels import draw_units, move_tokens, read_units
-from stages.tokenization.training.superwords import max_unit_chars, unit_pre_tokenizer
+from stages.tokenization.training.superwords import max_unit_chars
+from stages.tokenization.training.tokenizer_json import added_token, tokenizer_file
 from stages.tokenization.training.trie import Trie, build_trie, cut_pieces
-from stages.tokenization.training.units import Counts, Cuts, count_pieces, unit_starts
+from stages.tokenization.training.units import Counts, Cuts, count_pieces, unit_pattern, unit_starts
 from stages.tokenization.vocabulary import Vocabulary
 
 Longs = npt.NDArray[np.int64]
@@ -151,8 +152,7 @@ def lib_json(tokens: Sequence[bytes], config: LibConfig, special_tokens: Sequenc
     """The `tokenizer.json`: WordPiece without a prefix, which cuts each unit greedily. Special tokens come last."""
     spelt = {byte: character for character, byte in byte_alphabet().items()}
     vocabulary = {"".join(spelt[byte] for byte in token): number for number, token in enumerate(tokens)}
-    marks = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    added = [{"id": len(tokens) + n, "content": text, **marks} for n, text in enumerate(special_tokens)]
+    added = [added_token(len(tokens) + n, text, special=True) for n, text in enumerate(special_tokens)]
     model = {
         "type": "WordPiece",
         "unk_token": spelt[0],
@@ -160,18 +160,7 @@ def lib_json(tokens: Sequence[bytes], config: LibConfig, special_tokens: Sequenc
         "max_input_chars_per_word": 4 * (2 * config.max_unit_chars + 1),
         "vocab": vocabulary,
     }
-    content = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "normalizer": None,
-        "pre_tokenizer": unit_pre_tokenizer(config.max_unit_chars),
-        "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
-        "model": model,
-    }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return tokenizer_file(model, unit_pattern(config.max_unit_chars), added)
 
 
 class GreedyEngine:

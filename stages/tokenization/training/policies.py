@@ -27,8 +27,8 @@ PATTERNS = {
     ),
     "tekken": rf"{_PREFIX}{_CAPITALS}*{_SMALLS}+|{_PREFIX}{_CAPITALS}+{_SMALLS}*|\p{{N}}{_SIGNS_AND_SLASHES}{_BREAKS}",
 }
-"""Patterns that Hugging Face tokenizers reads as the scanner does, written as gigatoken knows them. cl100k alone is not
-known to gigatoken in this form: in its form, tokenizers takes `{1,3}+` for a repetition and cuts numbers otherwise."""
+"""Patterns that Hugging Face tokenizers reads as the scanner does, written as gigatoken knows them, but for cl100k's
+(`stages.tokenization.engines`)."""
 
 DEFAULT_SPLIT = "llama3"
 

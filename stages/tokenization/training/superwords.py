@@ -21,7 +21,7 @@ from stages.tokenization.pieces import byte_alphabet, merges_of
 from stages.tokenization.scanner import pretoken_starts
 from stages.tokenization.training.bpe import BpeConfig, Trained, train_bpe
 from stages.tokenization.training.policies import DEFAULT_SPLIT
-from stages.tokenization.training.tokenizer_json import tokenizer_json
+from stages.tokenization.training.tokenizer_json import bpe_json, byte_pre_tokenizer
 from stages.tokenization.training.units import (
     Counts,
     Cuts,
@@ -130,17 +130,7 @@ def count_chunks(text: pa.StringArray, document_ids: pa.FixedSizeBinaryArray, cu
 
 def superword_json(trained: Trained, config: SuperwordConfig, special_tokens: Sequence[str]) -> bytes:
     """The `tokenizer.json`: as of a BPE inside words, but cut into units."""
-    content = json.loads(tokenizer_json(trained, config.split, special_tokens))
-    content["pre_tokenizer"] = unit_pre_tokenizer(config.max_unit_chars)
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def unit_pre_tokenizer(max_unit_chars: int) -> dict[str, object]:
-    """Units and the alphabet of bytes, as Hugging Face tokenizers writes them."""
-    pattern = {"Regex": unit_pattern(max_unit_chars)}
-    split = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
-    alphabet = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"type": "Sequence", "pretokenizers": [split, alphabet]}
+    return bpe_json(trained, unit_pattern(config.max_unit_chars), special_tokens)
 
 
 def max_unit_chars(vocabulary: Vocabulary) -> int:
@@ -149,7 +139,7 @@ def max_unit_chars(vocabulary: Vocabulary) -> int:
     written = content.get("pre_tokenizer") or {}
     found = re.search(r"\{1,(\d+)\}\(", json.dumps(written.get("pretokenizers", [])))
     limit = int(found[1]) if found else 0
-    if not limit or written != unit_pre_tokenizer(limit):
+    if not limit or written != byte_pre_tokenizer(unit_pattern(limit)):
         raise ValueError(f"vocabulary {vocabulary.name} does not cut text into units; use engine='gigatoken'")
     return limit
 

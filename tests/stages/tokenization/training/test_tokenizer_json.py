@@ -20,10 +20,6 @@ from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
 from tests.stages.tokenization.test_scanner import adversarial
 from tests.stages.tokenization.training.test_bpe import TEXT
 
-NATIVE = [split for split in SPLIT_RULES if split != "cl100k"]
-"""Splits whose patterns gigatoken knows."""
-IN_ARRAYS = ("llama3", "qwen", "o200k", "tekken")
-"""Splits whose patterns the array program knows."""
 TEXTS = [*adversarial(700, seed=9), TEXT, "", " ", "don't 1234567 <|endoftext|>  \n\n  "]
 
 
@@ -57,13 +53,12 @@ def test_all_engines_encode_alike(split: str, unit: str, tmp_path: Path) -> None
     borders, ids = trained.merger().encode(np.append(starts, np.int64(len(data))), data)
     assert ids.tolist() == expected.tolist()
     assert borders[first].tolist() == expected_starts.tolist()
-    if split in NATIVE:
-        offsets_of_gigatoken, ids_of_gigatoken = Gigatoken(vocabulary).encode(offsets, data)
-        assert ids_of_gigatoken.tolist() == expected.tolist()
-        assert offsets_of_gigatoken.tolist() == expected_starts.tolist()
+    offsets_of_gigatoken, ids_of_gigatoken = Gigatoken(vocabulary).encode(offsets, data)
+    assert ids_of_gigatoken.tolist() == expected.tolist()
+    assert offsets_of_gigatoken.tolist() == expected_starts.tolist()
 
 
-@pytest.mark.parametrize("split", IN_ARRAYS)
+@pytest.mark.parametrize("split", SPLIT_RULES)
 @pytest.mark.parametrize("unit", ["bytes", "characters"])
 def test_the_array_program_encodes_alike(split: str, unit: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
