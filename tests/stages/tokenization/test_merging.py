@@ -22,6 +22,7 @@ from stages.tokenization.merging import Merger
 from stages.tokenization.pieces import Pieces, byte_alphabet, merges_of, pieces_of
 from stages.tokenization.scanner import pretoken_starts
 from stages.tokenization.vocabulary import load_vocabulary
+from tests.stages.tokenization.twins import merge_slowly
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpora" / "code"
 BYTES = np.arange(256, dtype=np.int32)
@@ -37,18 +38,6 @@ def flat(pieces: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
 def encoded(merger: Merger, pieces: Sequence[bytes], limit: int | None = None) -> list[list[int]]:
     starts, ids = merger.encode(*flat(pieces), limit)
     return [ids[starts[n] : starts[n + 1]].tolist() for n in range(len(pieces))]
-
-
-def merge_slowly(piece: bytes, merges: Sequence[tuple[int, int, int]]) -> list[int]:
-    """The slow obvious twin: look for the first listed merge, the leftmost of equals, apply it, begin again."""
-    order = {(left, right): (number, new) for number, (left, right, new) in enumerate(merges)}
-    ids = list(piece)
-    while True:
-        found = [(*order[pair], at) for at, pair in enumerate(pairwise(ids)) if pair in order]
-        if not found:
-            return ids
-        _, new, at = min(found, key=lambda entry: (entry[0], entry[2]))
-        ids[at : at + 2] = [new]
 
 
 def drop_slowly(piece: bytes, merges: Sequence[tuple[int, int, int]], dropout: float, rng: random.Random) -> list[int]:

@@ -1,7 +1,5 @@
 """Tables, keys and merging against what is slow and obvious."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from stages.tokenization.program.reach import Reach
 from stages.tokenization.program.tables import Table
 from stages.tokenization.program.uniques import equal_pieces, piece_keys, representatives
 from tests.stages.tokenization.program.material import DEVICES, flat
+from tests.stages.tokenization.twins import merge_slowly
 
 BYTES = np.arange(256, dtype=np.int32)
 PIECES = st.lists(st.text("abc", max_size=40).map(str.encode), max_size=6)
@@ -32,17 +31,6 @@ def merge_lists(draw):
             rows.append((*pair, new))
             known.append(new)
     return rows
-
-
-def merge_slowly(piece, merges):
-    order = {(left, right): (number, new) for number, (left, right, new) in enumerate(merges)}
-    ids = list(piece)
-    while True:
-        found = [(*order[pair], at) for at, pair in enumerate(pairwise(ids)) if pair in order]
-        if not found:
-            return ids
-        _, new, at = min(found, key=lambda entry: (entry[0], entry[2]))
-        ids[at : at + 2] = [new]
 
 
 def reach_of(merges, device):

@@ -18,36 +18,18 @@ from stages.tokenization.training.methods import LIB, SUPERBPE
 from stages.tokenization.training.superwords import SuperwordConfig
 from stages.tokenization.training.trie import build_trie
 from stages.tokenization.vocabulary import Vocabulary
+from tests.stages.tokenization.training.samples import CODE, END, PROSE, TEXT
 
 TEXTS = pa.array(
     [
-        "Most of the time the end of the line is the end of the word.\n\nAt the end of the day it is over.\n" * 3,
-        "for i in range(10):\n    if i in seen:\n        continue\n    for j in range(i):\n        print(i, j)\n" * 3,
+        PROSE * 3,
+        CODE * 3,
         "Über 12345 Wörter, 漢字 and the rest of the words are in the list of the words\r\n" * 3,
         "",
     ]
 )
 IDS = pa.array([bytes(16)] * len(TEXTS), pa.binary(16))
 CONFIG = LibConfig(vocabulary_size=400, batches=40, batch_bytes=2000, passes=100, max_token_chars=10, max_unit_chars=32)
-END = "<|endoftext|>"
-PIECES = [
-    "the",
-    " ",
-    "end",
-    " of the",
-    "\n",
-    "\r\n",
-    "12345",
-    "1",
-    "é",
-    "漢字",
-    ", ",
-    "for i in range(",
-    "\t",
-    "   ",
-    END,
-]
-TEXT = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=25).map("".join)
 
 
 @lru_cache

@@ -21,37 +21,19 @@ from stages.tokenization.training.superwords import (
 )
 from stages.tokenization.training.units import add_counts
 from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
+from tests.stages.tokenization.training.samples import CODE, END, PROSE, TEXT
 
 TEXTS = pa.array(
     [
-        "Most of the time the end of the line is the end of the word.\n\nAt the end of the day it is over.\n" * 3,
-        "for i in range(10):\n    if i in seen:\n        continue\n    for j in range(i):\n        print(i, j)\n" * 3,
+        PROSE * 3,
+        CODE * 3,
         "By the way: 12345 of the 67890 words are in the list of the words,\r\nand the rest of the words not.\n" * 3,
         "",
     ]
 )
 IDS = pa.array([bytes([number] * 16) for number in range(len(TEXTS))], pa.binary(16))
 CONFIG = SuperwordConfig(vocabulary_size=370, subword_share=0.85, max_words=3)
-END = "<|endoftext|>"
 METHODS = [SUPERBPE, SUPERTOKENS]
-PIECES = [
-    "the",
-    " ",
-    "end",
-    " of the",
-    "\n",
-    "\r\n",
-    "12345",
-    "1",
-    "é",
-    "漢字",
-    ", ",
-    "for i in range(",
-    "\t",
-    "   ",
-    END,
-]
-TEXT = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=25).map("".join)
 
 
 @lru_cache
