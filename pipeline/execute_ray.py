@@ -22,6 +22,9 @@ def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | list[Rec
     return attempt(task, worker_store(site))
 
 
+_END_S = 5.0
+"""How long an interrupted task may take to end."""
+
 _LOST = Failure(message="its worker died again and again", details="", is_final=True)
 
 
@@ -110,12 +113,15 @@ class RayExecutor:
         return outcome_of(task, result)
 
     def close(self) -> None:
-        """Cancel what still runs; a cluster that is gone runs nothing."""
+        """Interrupt what still runs, and let it remove its temporary files; a cluster that is gone runs nothing.
+
+        Never by force: a task that ends while Ray kills its worker aborts this process.
+        """
         with suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
-            for reference in self._running:
-                ray.cancel(reference, force=True)
-            for stream in self._streams:
-                ray.cancel(stream)
+            for reference in (*self._running, *self._streams):
+                ray.cancel(reference)
+            if self._running:
+                ray.wait([*self._running], num_returns=len(self._running), timeout=_END_S, fetch_local=False)
         self._running.clear()
         self._streams.clear()
         self._chains.clear()

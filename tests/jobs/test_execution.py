@@ -47,7 +47,7 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(number: signal.Sig
     else:
         process.send_signal(number)
     out, err = process.communicate(timeout=90)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (130, ""), err
     assert err.endswith("interrupted; finished shards are kept, run the same command again to go on\n")
     assert "Traceback" not in err
     wait_for(lambda: not marked(mark), 60)
