@@ -1,0 +1,37 @@
+"""The one interface of all ways to search a mixture: propose what to measure next, and choose in the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.mixtures.runs import Runs
+from jobs.mixtures.space import Floats, MixtureSpace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What a method returns in the end."""
+
+    weights: Floats
+    """float64[K]; feasible, and never one that was measured worse than the best anchor."""
+    predicted: Floats
+    """float64[T]: the expected losses; NaN where the method has no predictor."""
+    deviation: Floats
+    """float64[K]: how uncertain each weight is (standard deviation over the predictor's optima); NaN if unknown."""
+    predictor: str
+    """Name of the predictor that chose; empty if none did."""
+    beats_proportional: float
+    """Probability that it is better than the proportional mixture, by the predictor; NaN if unknown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """A way to search. Pure: the same space, runs and generator give the same answer."""
+
+    name: str
+    rounds: tuple[int, ...]
+    """Mixtures measured in each round; anchors are among those of the first. Empty for a method that measures none."""
+    propose: Callable[[MixtureSpace, Runs, int, int, np.random.Generator], Floats]
+    """(space, runs so far, number of the round from 0, count, generator) -> float64[count, K], all feasible."""
+    choose: Callable[[MixtureSpace, Runs, np.random.Generator], Choice]
