@@ -8,7 +8,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _TOLERANCE = 1e-9
-"""Weights that sum to 1 within this are a mixture."""
+"""How far above its cap rounding may put a weight."""
+
+_LEAST = 1e-12
+"""A smaller share of a wanted mixture counts as none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +19,8 @@ class MixtureSpace:
     """The simplex of mixtures of some domains, with a hard limit on repetition.
 
     A mixture is a float64[K] of shares of tokens, in the order of `domains`, that sums to 1. It is feasible if no
-    domain is repeated more than `max_epochs` times in `target_tokens`: weight_i <= max_epochs * tokens_i / target_tokens.
+    domain is repeated more than `max_epochs` times in `target_tokens`, that is up to max_epochs * tokens_i /
+    target_tokens.
     Raises ValueError if no mixture is feasible.
     """
 
@@ -48,8 +52,9 @@ class MixtureSpace:
     @property
     def proportional(self) -> Floats:
         """float64[K]: shares of the tokens that are there, always feasible."""
-        tokens = np.array(self.tokens, np.float64)
-        return tokens / tokens.sum()
+        tokens: Floats = np.array(self.tokens, np.float64)
+        shares: Floats = tokens / tokens.sum()
+        return shares
 
     @property
     def uniform(self) -> Floats:
@@ -70,17 +75,20 @@ class MixtureSpace:
         wanted = np.maximum(np.asarray(weights, np.float64), 0.0)
         wanted = wanted / wanted.sum() if wanted.sum() > 0 else np.full(len(wanted), 1.0 / len(wanted))
         caps = self.caps
-        if np.minimum(caps, np.where(wanted > 0, 1.0, 0.0)).sum() < 1.0:
-            wanted = np.maximum(wanted, 1e-12)
+        wanted = np.where(wanted < _LEAST, 0.0, wanted)
+        if caps[wanted > 0].sum() < 1.0:
+            wanted = np.maximum(wanted, _LEAST)
         full = np.zeros(len(wanted), bool)
         while True:
             room = 1.0 - caps[full].sum()
-            scaled = np.where(full, caps, wanted * room / max(wanted[~full].sum(), 1e-300))
+            scaled = np.where(full, caps, wanted * room / max(wanted[~full].sum(), _LEAST))
             above = ~full & (scaled > caps)
             if not above.any():
-                return scaled / scaled.sum()
+                mixture: Floats = scaled / scaled.sum()
+                return mixture
             full |= above
 
     def epochs(self, weights: Floats) -> Floats:
         """float64[K]: how often each domain is repeated."""
-        return np.asarray(weights, np.float64) * self.target_tokens / np.array(self.tokens, np.float64)
+        repeated: Floats = np.asarray(weights, np.float64) * self.target_tokens / np.array(self.tokens, np.float64)
+        return repeated
