@@ -1,16 +1,10 @@
 """The plots of a tokenizer report as PNG. Needs matplotlib, of the extra `report`."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
 
+from jobs.plotting import canvas, finish, plain
 from jobs.tokenizers.formatting import CHANGES
 from jobs.tokenizers.report import Report, VocabularyReport
-from pipeline.errors import RecipeError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _BAR_INCHES = 0.32
 _MIN_INCHES = 3.2
@@ -72,68 +66,39 @@ def _bars(
     """Horizontal bars, one of each vocabulary in every group."""
     count = len(report.vocabularies)
     height = max(_MIN_INCHES, 1.2 + _BAR_INCHES * len(groups) * (count * 0.55 + 0.6))
-    canvas, axes = _canvas(height)
+    drawing, axes = canvas(height)
     for number, one in enumerate(report.vocabularies):
         places = [group + (number + 0.5) / count * 0.8 - 0.4 for group in range(len(groups))]
         values = [figure(one, name) or 0.0 for name in groups]
-        axes.barh(places, values, height=0.8 / count, label=_plain(one.name))
-    axes.set_yticks(range(len(groups)), [_plain(name) for name in groups])
+        axes.barh(places, values, height=0.8 / count, label=plain(one.name))
+    axes.set_yticks(range(len(groups)), [plain(name) for name in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)
     if line is not None:
         axes.axvline(line, color="black", linewidth=0.8)
-    return _finish(canvas, axes, title)
+    return finish(drawing, axes, title)
 
 
 def _curves(report: Report) -> bytes | None:
     with_curve = [one for one in report.vocabularies if one.curve]
     if not with_curve:
         return None
-    canvas, axes = _canvas(4.0)
+    drawing, axes = canvas(4.0)
     for one in with_curve:
-        axes.plot(*zip(*(one.curve or ()), strict=True), marker="o", markersize=3, label=_plain(one.name))
+        axes.plot(*zip(*(one.curve or ()), strict=True), marker="o", markersize=3, label=plain(one.name))
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda size, _: f"{size:,.0f}")
     axes.set_xlabel("vocabulary size with the first merges only")
-    return _finish(canvas, axes, "bytes per token by vocabulary size")
+    return finish(drawing, axes, "bytes per token by vocabulary size")
 
 
 def _lengths(report: Report) -> bytes | None:
     with_lengths = [one for one in report.vocabularies if one.lengths]
     if not with_lengths:
         return None
-    canvas, axes = _canvas(4.0)
+    drawing, axes = canvas(4.0)
     for one in with_lengths:
         values, total = one.lengths or [], sum(one.lengths or ()) or 1
         shown = [*values[1:_SHOWN_LENGTH], sum(values[_SHOWN_LENGTH:])]
-        axes.step(range(1, len(shown) + 1), [100 * v / total for v in shown], where="mid", label=_plain(one.name))
+        axes.step(range(1, len(shown) + 1), [100 * v / total for v in shown], where="mid", label=plain(one.name))
     axes.set_xlabel(f"bytes of the token (the last is of {_SHOWN_LENGTH} and more)")
-    return _finish(canvas, axes, "% of the text in tokens of a length")
-
-
-def _canvas(height: float) -> "tuple[Figure, Axes]":
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise RecipeError("plots need matplotlib: pip install 'gristmill[report]', or leave out --to") from error
-    figure = Figure(figsize=(8, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
-
-
-def _plain(name: str) -> str:
-    """A name as it is: `$` would begin a formula, and a path is too long."""
-    shown = name if len(name) <= 28 else f"...{name[-25:]}"
-    return "".join(c if c.isprintable() else "?" for c in shown).replace("$", r"\$")
-
-
-def _finish(figure: "Figure", axes: "Axes", title: str) -> bytes:
-    axes.set_title(title.replace("$", r"\$"), fontsize=11, loc="left")
-    axes.grid(visible=True, linewidth=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    buffer = BytesIO()
-    settings: dict[str, Any] = {"dpi": 120, "metadata": {"Software": None}}
-    figure.savefig(buffer, format="png", **settings)
-    return buffer.getvalue()
+    return finish(drawing, axes, "% of the text in tokens of a length")
