@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, Mixture
 
 
 def render(manifest: Manifest) -> str:
@@ -54,6 +54,7 @@ def _body(manifest: Manifest) -> list[str]:
         "",
         *_sequences(manifest),
         *_table("Tokens by domain", ("domain", "tokens"), manifest.domains),
+        *_mixture(manifest.mixture),
         *_table("Kept documents by language", ("language", "documents"), manifest.languages),
         *_table("Kept documents by licence", ("licence (SPDX)", "documents"), manifest.licenses),
         "## From source to corpus",
@@ -99,6 +100,26 @@ def _sequences(manifest: Manifest) -> list[str]:
         *(
             f"| {p.name} | {p.method} | {p.sequence_length or 'a document'} | {p.sequences:,} | {p.utilisation:.2%} |"
             for p in manifest.packings
+        ),
+        "",
+    ]
+
+
+def _mixture(mixture: Mixture | None) -> list[str]:
+    if mixture is None:
+        return []
+    return [
+        f"## Mixture of {mixture.source}",
+        "",
+        f"Documents of all domains in one order; {mixture.tokens:,} tokens were asked for, of no domain more than "
+        f"{mixture.max_epochs:g} times its text.",
+        "",
+        "| domain | weight | planned | realised | epochs | documents | copies |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        *(
+            f"| {_cell(d.domain)} | {d.weight:.4f} | {d.planned:,} | {d.realised:,} | {d.epochs:.3f} | "
+            f"{d.documents:,} | {d.copies:,} |"
+            for d in mixture.domains
         ),
         "",
     ]

@@ -144,11 +144,11 @@ def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, ob
         documents=sum(file.rows for file in files),
         tokens=sum(file.tokens for file in files),
         domains=domain_totals(placed),
-        languages=_sums(totals, "language"),
-        licenses=_sums(totals, "license"),
+        languages=count_kept(totals, "language"),
+        licenses=count_kept(totals, "license"),
         files=files,
         packings=packings,
-        sources=_sources(totals),
+        sources=list_sources(totals),
         funnel=funnel(plan),
         steps=[_entry(plan, dataset, corpus) for dataset in plan.datasets if not dataset.temporary],
     )
@@ -195,14 +195,15 @@ def funnel(plan: Plan) -> list[FunnelEntry]:
     return entries
 
 
-def _sums(totals: pa.Table, column: str) -> dict[str, int]:
+def count_kept(totals: pa.Table, column: str) -> dict[str, int]:
     """Kept documents by a column of the summary, most first; null counts as `unknown`."""
     grouped = totals.group_by(column, use_threads=False).aggregate([("kept", "sum")])
     pairs = zip(grouped[column].to_pylist(), grouped["kept_sum"].to_pylist(), strict=True)
     return {name or "unknown": n for name, n in sorted(pairs, key=lambda p: (-p[1], p[0] or "")) if n}
 
 
-def _sources(totals: pa.Table) -> list[SourceEntry]:
+def list_sources(totals: pa.Table) -> list[SourceEntry]:
+    """The largest sources of the summary."""
     grouped = totals.group_by(["origin", "revision"], use_threads=False).aggregate(
         [("documents", "sum"), ("bytes", "sum")]
     )

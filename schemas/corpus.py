@@ -75,6 +75,17 @@ shard, row: where the document is in `documents` and every sidecar.
 file, file_row: where it is in the published files; null for a dropped document.
 """
 
+MIXED = columns(
+    pa.field("keep", pa.bool_()),
+    pa.field("copies", pa.int32()),
+    pa.field("num_tokens", pa.int64()),
+)
+"""What a mixture has made of each document of its source.
+
+keep: whether it stands in the mixture. copies: how often; null for a document that the source dropped already.
+num_tokens: of all its copies together, without the tokens that end them; null like `copies`.
+"""
+
 SUMMARY = columns(
     pa.field("origin", pa.string()),
     pa.field("revision", pa.string()),

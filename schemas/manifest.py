@@ -154,6 +154,46 @@ class FunnelEntry(_Model):
     """Documents by reason; one document may have several."""
 
 
+class MixtureDomain(_Model):
+    """One domain of a mixture: what was planned of it and what is there. Tokens count those that end documents."""
+
+    domain: str
+    """Of the source."""
+    weight: float
+    """Share of the tokens that was asked for."""
+    available: int
+    """Tokens of the domain in the source."""
+    planned: int
+    """Tokens by weight and target; those of all domains sum to the target."""
+    realised: int
+    """Tokens in the published files, within 0.5 % of the plan."""
+    epochs: float
+    """Realised over available: how often the domain is repeated."""
+    documents: int
+    """Different documents."""
+    copies: int
+    """Rows: documents with their repetitions."""
+    cut: int
+    """Tokens of the one document or group that is there in part, so that a tiny domain meets its plan; 0 for none."""
+
+
+class Mixture(_Model):
+    """How a version was mixed from another one."""
+
+    source: str
+    """`name@version`."""
+    source_identity: str
+    """Identity of the source."""
+    tokens: int
+    """Tokens that were asked for."""
+    max_epochs: float
+    """How often a domain might be repeated."""
+    seed: int
+    """Of the documents that were drawn and of the order."""
+    domains: list[MixtureDomain]
+    """All domains of the source, sorted by name; those of weight 0 too."""
+
+
 class Manifest(_Model):
     """One published version: `name@version`. Never overwritten."""
 
@@ -195,3 +235,5 @@ class Manifest(_Model):
     """Documents through the steps."""
     steps: list[StepEntry]
     """Inputs first."""
+    mixture: Mixture | None = None
+    """How it was mixed from another version; null for one that a recipe made."""

@@ -28,12 +28,13 @@ TOKENS_PER_ROW_GROUP = 1 << 20
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
-_SPILL = columns(
+SHUFFLED = columns(
     pa.field("document_id", ID),
     pa.field("shuffle_key", pa.uint64()),
     pa.field("shuffle_rank", pa.int32()),
     pa.field("tokens", pa.list_(pa.int32())),
 )
+"""A document on its way to its file; its tokens lack the end-of-document token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +56,7 @@ class FilesConfig:
 def shuffle(documents: Dataset, placement: Dataset, tokens: Dataset, config: FilesConfig) -> Dataset:
     """Published files, domain by domain, in the order of `files_of`."""
     return exchange(
-        Exchange(name="files", version=1, spills=_SPILL, writes=DATA, reduce=_arrange),
+        Exchange(name="files", version=1, spills=SHUFFLED, writes=DATA, reduce=_arrange),
         config,
         [
             Feed(
@@ -99,14 +100,21 @@ def _spread(config: FilesConfig, place: Place, table: pa.Table) -> pa.Table:
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
     domain = pc.index_in(kept["domain"], pa.array(names, pa.string())).to_numpy()
     key = kept["shuffle_key"].to_numpy()
-    # the high 32 bits choose the file, all 64 the order inside it
-    number = ((key >> np.uint64(32)) * counts[domain]) >> np.uint64(32)
-    partition = pa.array((starts[domain] + number.astype(np.int64)).astype(np.int32))
-    return kept.select(_SPILL.names).append_column("partition", partition)
+    partition = pa.array((starts[domain] + file_numbers(key, counts[domain])).astype(np.int32))
+    return kept.select(SHUFFLED.names).append_column("partition", partition)
+
+
+def file_numbers(key: npt.NDArray[np.uint64], files: npt.NDArray[np.uint64] | np.uint64) -> Int64s:
+    """Which of so many files each shuffle key chooses: by its high 32 bits. All 64 are the order inside the file."""
+    return (((key >> np.uint64(32)) * files) >> np.uint64(32)).astype(np.int64)
 
 
 def _arrange(config: FilesConfig, place: Place, rows: pa.Table, base: pa.Table | None) -> Reduced:
-    """The documents of a file in their order. The tokens move once, from the spills to where they stay."""
+    return arrange(rows, config.end_of_document)
+
+
+def arrange(rows: pa.Table, end_of_document: int) -> Reduced:
+    """The `SHUFFLED` documents of a file in their order. The tokens move once, from the spills to where they stay."""
     keys = [("shuffle_key", "ascending"), ("shuffle_rank", "ascending"), ("document_id", "ascending")]
     order = pc.sort_indices(rows.select([name for name, _ in keys]), sort_keys=keys)
     lengths = pc.fill_null(pc.list_value_length(rows["tokens"]), 0).to_numpy().astype(np.int64) + 1
@@ -118,7 +126,7 @@ def _arrange(config: FilesConfig, place: Place, rows: pa.Table, base: pa.Table |
         )
     starts = np.empty(rows.num_rows, np.int64)
     starts[order.to_numpy()] = offsets[:-1]
-    tokens, row = np.full(offsets[-1], config.end_of_document, np.int32), 0
+    tokens, row = np.full(offsets[-1], end_of_document, np.int32), 0
     for chunk in rows["tokens"].chunks:
         _put(chunk.offsets.to_numpy(), chunk.values.to_numpy(), starts[row : row + len(chunk)], tokens)
         row += len(chunk)

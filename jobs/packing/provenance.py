@@ -104,20 +104,25 @@ def trace(
     }
 
 
-def token_borders(ids: Int32s, pieces: Pieces, data: bytes) -> npt.NDArray[np.int64] | None:
+def token_borders(ids: Int32s, pieces: Pieces, data: bytes, *, is_whole: bool = True) -> npt.NDArray[np.int64] | None:
     """Byte of `data` where each token begins, and the end; None unless the bytes of all tokens are the data.
 
-    Special tokens, and ids that the vocabulary does not know, have no bytes. The space that SentencePiece puts before a
-    text has none either.
+    Without `is_whole` they may be the beginning of the data. Special tokens, and ids that the vocabulary does not know,
+    have no bytes. The space that SentencePiece puts before a text has none either.
     """
     known = np.where((ids >= 0) & (ids < len(pieces)), ids, 0)
     lengths = np.where(known == ids, pieces.lengths[known], 0).astype(np.int64)
     borders = np.concatenate([[0], np.cumsum(lengths)])
-    added = int(borders[-1]) - len(data)
-    if added not in (0, 1):
+    size = int(borders[-1])
+    if is_whole and size - len(data) not in (0, 1):
         return None
-    places = np.repeat(pieces.offsets[known] - borders[:-1], lengths) + np.arange(borders[-1])
-    return np.maximum(borders - added, 0) if pieces.data[places].tobytes() == b" " * added + data else None
+    places = np.repeat(pieces.offsets[known] - borders[:-1], lengths) + np.arange(size)
+    found = pieces.data[places].tobytes()
+    for added in (0, 1) if size else (0,):
+        if found == b" " * added + data[: size - added] and (not is_whole or size - added == len(data)):
+            begins: npt.NDArray[np.int64] = np.maximum(borders - added, 0)
+            return begins
+    return None
 
 
 def text_ranges(order: Sequence[tuple[int, int]], start: int, end: int) -> list[list[int]]:
@@ -153,7 +158,9 @@ def _explain(
     text = (source.pop("text") or "").encode()
     order = _order(store, manifest, found, len(text))
     data, ranges = b"".join(text[first:last] for first, last in order), None
-    borders = None if vocabulary is None else token_borders(tokens[:-1], vocabulary, data)  # the last ends the document
+    is_whole = manifest.mixture is None  # a mixture may have cut a document to meet its plan
+    own = tokens[:-1]  # the last ends the document
+    borders = None if vocabulary is None else token_borders(own, vocabulary, data, is_whole=is_whole)
     if borders is not None:
         ranges = text_ranges(order, int(borders[piece.start]), int(borders[min(end, len(tokens) - 1)]))
     return {

@@ -29,7 +29,7 @@ def spilled(documents: list[list[int]], keys: list[int], ranks: list[int | None]
     """The documents as two spills, as a reduce gets them."""
     ids = [n.to_bytes(16, "big") for n in range(len(documents))]
     values = {"document_id": ids, "shuffle_key": keys, "shuffle_rank": ranks, "tokens": documents}
-    schema = files._SPILL
+    schema = files.SHUFFLED
     arrays = [pa.array(values[field.name], field.type) for field in schema]
     middle = len(documents) // 2
     halves = ([a.slice(0, middle) for a in arrays], [a.slice(middle) for a in arrays])
