@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from schemas.columns import columns
+from schemas.embeddings import MODEL_KEY
 
 CLUSTERING_KEY = b"gristmill:clustering"
 """Key of the schema's metadata of `clusters`. Value: JSON of the quality figures, the alarms and the tree of merges."""
@@ -21,8 +22,8 @@ domain: name of the domain that the cluster belongs to.
 """
 
 
-def clusters(dimensions: int) -> pa.Schema:
-    """One row per cluster, in the order of their numbers.
+def clusters(dimensions: int, model: bytes) -> pa.Schema:
+    """One row per cluster, in the order of their numbers. `model` says which embeddings they are of (`MODEL_KEY`).
 
     centroid: float32 of unit length. domain: its domain's name. keywords: what its texts say more often than others.
     documents, bytes: of the corpus, estimated from the sample. sampled: documents of the sample in it.
@@ -30,7 +31,7 @@ def clusters(dimensions: int) -> pa.Schema:
     """
     return columns(
         pa.field("cluster", pa.int32(), nullable=False),
-        pa.field("centroid", pa.list_(pa.float32(), dimensions), nullable=False),
+        pa.field("centroid", pa.list_(pa.float32(), dimensions), nullable=False, metadata={MODEL_KEY: model}),
         pa.field("domain", pa.string(), nullable=False),
         pa.field("keywords", pa.list_(pa.string()), nullable=False),
         pa.field("documents", pa.float64(), nullable=False),

@@ -1,8 +1,9 @@
 """Spherical k-means over a sample of unit vectors, by FAISS on the CPU or on all GPUs of the machine.
 
 Plain (Lloyd from k-means++), hierarchical (few clusters first, each split by its size, then Lloyd over all), or
-balanced (large clusters are split and the smallest given up, then Lloyd again). Several restarts, of which the best is kept; how well they agree says
-how stable the clusters are. On one thread the same vectors and config give the same bytes.
+balanced (large clusters are split and the smallest given up, then Lloyd again). Several restarts, of which the best is
+kept; how well they agree says how stable the clusters are. On one thread the same vectors and config give the same
+bytes.
 """
 
 from collections.abc import Sequence

@@ -59,7 +59,7 @@ def test_no_more_than_the_points_asked_for_are_used(init: str) -> None:
 
 
 def test_no_balanced_cluster_is_far_above_the_mean() -> None:
-    vectors, _ = blobs([900, 10, 10, 10, 10, 10, 10, 10, 10, 10], noise=0.05)
+    vectors, _ = blobs([900, 10, 10, 10, 10, 10, 10, 10, 10, 10], noise=0.01)
     config = {"clusters": 10, "iterations": 20, "restarts": 1}
     largest = {
         method: np.bincount(train_kmeans(vectors, KmeansConfig(method=method, **config)).labels).max() / 99
