@@ -41,11 +41,7 @@ class Codebook:
 
     def check(self, embeddings: pa.Schema) -> None:
         """Raises RecipeError for embeddings of another model."""
-        if (model := model_of(embeddings)) != self.model:
-            raise RecipeError(
-                f"the clusters are of embeddings by {self.model.decode()}, these are by {model.decode()}; embed with "
-                "that model, or cluster these"
-            )
+        check_model(self.model, embeddings)
 
     def assign(self, embedding: pa.ChunkedArray) -> pa.Table:
         """`ASSIGNMENT` of a column of embeddings."""
@@ -57,6 +53,15 @@ class Codebook:
         distance = pa.array(np.float32(1) - first, pa.float32(), mask=nothing)
         margin = pa.array(first - second, pa.float32(), mask=nothing)
         return pa.table([cluster, distance, margin, names.take(cluster)], schema=ASSIGNMENT)
+
+
+def check_model(model: bytes, embeddings: pa.Schema) -> None:
+    """Raises RecipeError for embeddings by another model than the one that clusters are of."""
+    if (found := model_of(embeddings)) != model:
+        raise RecipeError(
+            f"the clusters are of embeddings by {model.decode()}, these are by {found.decode()}; embed with that "
+            "model, or cluster these"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
