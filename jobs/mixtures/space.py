@@ -31,12 +31,18 @@ class MixtureSpace:
     """Tokens of the corpus that is to be mixed."""
     max_epochs: float = 4.0
     """How often a document may be repeated in it (Muennighoff et al., arXiv 2305.16264: about 4 do no harm)."""
+    current: tuple[float, ...] = ()
+    """The mixture in use, measured as an anchor; empty if there is none."""
 
     def __post_init__(self) -> None:
         if len(self.domains) != len(set(self.domains)) or len(self.domains) != len(self.tokens) or not self.domains:
             raise ValueError(f"{len(self.domains)} domains with {len(self.tokens)} token counts; names must be unique")
         if min(self.tokens) <= 0 or self.target_tokens <= 0 or self.max_epochs <= 0:
             raise ValueError("tokens, target_tokens and max_epochs must be positive; leave out empty domains")
+        if self.current and (
+            len(self.current) != len(self.domains) or min(self.current) < 0 or abs(sum(self.current) - 1) > 1e-6
+        ):
+            raise ValueError(f"current must be {len(self.domains)} weights that sum to 1, got {self.current}")
         if self.caps.sum() < 1:
             most = int(self.max_epochs * sum(self.tokens))
             raise ValueError(

@@ -1,0 +1,54 @@
+"""DoReMi (arXiv 2305.10429) as a baseline: weights grow where a domain's loss is above that of a reference.
+
+The published proxy moves its weights while it trains. Here each step is a proxy of its own, trained on the weights so
+far: alpha <- alpha * exp(rate * max(loss - reference, 0)), a little smoothed, from the uniform mixture. The reference is
+the run of the proportional one; the result is the mean of all weights. It needs the loss of every domain: one target
+for each domain, in their order.
+"""
+
+import numpy as np
+
+from jobs.mixtures.anchors import best_anchor, measured, with_anchors
+from jobs.mixtures.method import Choice, Method
+from jobs.mixtures.methods.concluding import unpredicted
+from jobs.mixtures.runs import Runs
+from jobs.mixtures.space import Floats, MixtureSpace
+
+_RATE = 1.0
+_SMOOTHING = 1e-3
+
+
+def _steps(space: MixtureSpace, runs: Runs) -> list[Floats]:
+    """The weights after each run. Raises ValueError where losses are not those of the domains."""
+    if runs.losses.shape[1] != len(space.domains):
+        raise ValueError(
+            f"DoReMi needs one target for each of the {len(space.domains)} domains, in their order, got "
+            f"{runs.losses.shape[1]}; name such targets or use another method"
+        )
+    same = np.abs(runs.mixtures - space.proportional).max(axis=1) <= 1e-9
+    if not same.any():
+        raise ValueError("DoReMi needs a run of the proportional mixture, its reference; measure at least two mixtures")
+    reference = runs.losses[same].mean(axis=0)
+    weights = [space.uniform]
+    for losses in runs.losses[~same]:
+        grown = weights[-1] * np.exp(_RATE * np.maximum(losses - reference, 0.0))
+        smooth = (1 - _SMOOTHING) * grown / grown.sum() + _SMOOTHING / len(grown)
+        weights.append(space.project(smooth))
+    return weights
+
+
+def _propose(space: MixtureSpace, runs: Runs, number: int, count: int, generator: np.random.Generator) -> Floats:
+    if number == 0:
+        return with_anchors(space, np.tile(space.uniform, (count, 1)), count)
+    return np.tile(_steps(space, runs)[-1], (count, 1))
+
+
+def _choose(space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
+    mean = np.mean(_steps(space, runs), axis=0)
+    known, anchor = measured(runs, mean), best_anchor(space, runs)
+    if known is not None and anchor is not None and known > anchor[1]:
+        mean = anchor[0]
+    return unpredicted(space, runs, mean)
+
+
+DOREMI = Method(name="doremi", rounds=(2, *[1] * 10), propose=_propose, choose=_choose)
