@@ -1,8 +1,8 @@
 """A mixture made exact: files with weights and a token target to shuffled files that hold what was planned.
 
 Reads published files (`DATA`): of a version, or of a plan that will make them. Writes one shard of `DATA` rows per
-file of the mixture. Memory: a map holds one source file three times (12 bytes per token), a reduce one file of the
-mixture (up to 17 bytes per token) and 60 MB; nothing grows with the corpus.
+file of the mixture. Memory: up to 22 bytes per token of a source file in a map, up to 17 per token of a file of the
+mixture in a reduce, and 60 MB; nothing grows with the corpus.
 """
 
 from collections.abc import Callable, Mapping, Sequence
