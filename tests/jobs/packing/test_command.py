@@ -221,6 +221,21 @@ def test_a_text_that_is_not_the_bytes_of_its_tokens_has_no_borders() -> None:
     assert token_borders(np.array([0, 1], np.int32), spaced, b"ac") is None
 
 
+def test_tokens_of_a_document_that_was_cut_are_the_beginning_of_its_text() -> None:
+    pieces = Pieces(offsets=np.array([0, 2, 3]), data=np.frombuffer(b" ab", np.uint8))
+
+    def borders(ids: list[int], data: bytes) -> list[int] | None:
+        found = token_borders(np.array(ids, np.int32), pieces, data, is_whole=False)
+        return None if found is None else found.tolist()
+
+    assert borders([0, 1], b"ab and more") == [0, 1, 2]
+    assert borders([0, 1], b" ab and more") == [0, 2, 3]
+    assert borders([1], b"b") == [0, 1]
+    assert borders([], b"any") == [0]
+    assert borders([1], b"a text") is None
+    assert borders([0, 1], b"a") is None
+
+
 def test_ranges_of_a_text_whose_parts_stand_in_another_order() -> None:
     order = [(6, 10), (0, 4), (4, 6)]
     data = "".join("0123456789"[a:b] for a, b in order)
