@@ -86,7 +86,8 @@ def train_gpt(
     """float64[sets]: bits per byte of each validation set after one pass over the stream.
 
     The same device, libraries and number of threads give the same bits. `checkpoint` is a file that is written every
-    `checkpoint_every` steps and read if it is there; a run that was stopped goes on to the same result. Raises
+    `checkpoint_every` steps and read if it is there, so that a run that was stopped goes on to the same result; in the
+    end it is removed. Raises
     RecipeError without torch, SourceError for a checkpoint of another run, ValueError for ids outside the vocabulary
     and where training diverged.
     """

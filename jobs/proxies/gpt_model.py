@@ -117,6 +117,8 @@ def train_and_measure(
                 _save(checkpoint, identity, model, optimizer, step)
         ends = zip(validation.offsets[:-1].tolist(), validation.offsets[1:].tolist(), strict=True)
         bits = [_bits(model, validation.tokens[begin:end], config, device) for begin, end in ends]
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return np.array(bits) / validation.num_bytes
 
 

@@ -206,10 +206,11 @@ def to_bytes(tokens: Ids, offsets: Longs, pieces: Pieces, end_of_document: int) 
 
     Other special ids vanish. Raises ValueError for an id that the vocabulary does not have.
     """
-    if len(tokens) and not (tokens.min() >= 0 and tokens.max() < len(pieces)):
-        raise ValueError(f"token ids go from {tokens.min()} to {tokens.max()}, beyond the {len(pieces)} of the pieces")
-    lengths = pieces.lengths.astype(np.int64)
+    lengths = np.zeros(max(len(pieces), end_of_document + 1), np.int64)
+    lengths[: len(pieces)] = pieces.lengths
     lengths[end_of_document] = 1
+    if len(tokens) and not (tokens.min() >= 0 and tokens.max() < len(lengths)):
+        raise ValueError(f"token ids go from {tokens.min()} to {tokens.max()}, beyond the {len(lengths)} of the pieces")
     ends = np.concatenate([[0], np.cumsum(lengths[tokens])]).astype(np.int64)
     spelt = np.empty(int(ends[-1]), np.int32)
     spell(tokens, ends, pieces.offsets, pieces.data, end_of_document, spelt)

@@ -47,11 +47,9 @@ def test_a_proxy_learns_its_stream(stream: Ids, validation: Validation) -> None:
     assert own < 0.9 * np.log2(VOCABULARY) < other
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(
-    stream: Ids, validation: Validation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train_gpt(CONFIG, stream, VOCABULARY, validation)
-    checkpoint, steps = tmp_path / "proxy.pt", []
+def stop(checkpoint: Path, stream: Ids, validation: Validation, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A run that is stopped in its step 29 of 46, with a checkpoint every 8 steps; gets the steps of later runs too."""
+    steps: list[int] = []
 
     def rate(config: GptConfig, step: int, total: int) -> float:
         steps.append(step)
@@ -62,15 +60,26 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     monkeypatch.setattr(gpt_model, "learning_rate_at", rate)
     with pytest.raises(KeyboardInterrupt):
         train_gpt(CONFIG, stream, VOCABULARY, validation, checkpoint=checkpoint, checkpoint_every=8)
-    resumed = train_gpt(CONFIG, stream, VOCABULARY, validation, checkpoint=checkpoint, checkpoint_every=8)
+    return steps
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    stream: Ids, validation: Validation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_gpt(CONFIG, stream, VOCABULARY, validation)
+    steps = stop(tmp_path / "proxy.pt", stream, validation, monkeypatch)
+    assert [path.name for path in tmp_path.iterdir()] == ["proxy.pt"]
+    resumed = train_gpt(CONFIG, stream, VOCABULARY, validation, checkpoint=tmp_path / "proxy.pt", checkpoint_every=8)
     assert steps[30:] == list(range(24, 46)), "it goes on after the last checkpoint"
     assert resumed.tobytes() == whole.tobytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["proxy.pt"]
+    assert not [*tmp_path.iterdir()], "what is done needs no checkpoint"
 
 
-def test_a_checkpoint_of_another_run_is_refused(stream: Ids, validation: Validation, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_is_refused(
+    stream: Ids, validation: Validation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkpoint = tmp_path / "proxy.pt"
-    train_gpt(CONFIG, stream, VOCABULARY, validation, checkpoint=checkpoint, checkpoint_every=40)
+    stop(checkpoint, stream, validation, monkeypatch)
     with pytest.raises(SourceError, match="of another proxy, mixture or stream"):
         train_gpt(CONFIG, stream[::-1].copy(), VOCABULARY, validation, checkpoint=checkpoint)
     for content in (b"", b"no checkpoint", checkpoint.read_bytes()[:-900]):
