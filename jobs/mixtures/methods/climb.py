@@ -6,6 +6,7 @@ such a pool. Two things are added: values are z-scored, or the trees are constan
 The first mixtures of the first round are the anchors.
 """
 
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,44 +20,51 @@ from jobs.mixtures.proposers.top_n import draw_from_top, mean_of_top
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
 
-_POOL = 100_000
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """What CLIMB and RegMix differ in."""
+
+    name: str
+    trees: Trees
+    top: int
+    """Best candidates whose mean is the result."""
+    pool: int = 100_000
+    """Candidates."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top <= self.pool:
+            raise ValueError(f"top={self.top} must be positive and at most pool={self.pool}")
 
 
-def _propose(
-    trees: Trees, space: MixtureSpace, runs: Runs, number: int, count: int, generator: np.random.Generator
-) -> Floats:
-    if number == 0:
-        return with_anchors(space, FIRST_ROUND.draw(space, count, generator), count)
-    fitted = trees.fit(runs.mixtures, runs.objective)
-    return draw_from_top(fitted, POOL.draw(space, _POOL, generator), count, generator)
-
-
-def _choose(trees: Trees, top: int, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
-    fitted = trees.fit(runs.mixtures, runs.objective)
-    pool = POOL.draw(space, _POOL, generator)
-    mixture = mean_of_top(fitted.predict(pool)[0], pool, top)
-    weights = guarded(space, runs, mixture, float(fitted.predict(mixture[None])[0][0]))
-    nothing = unpredicted(space, runs, weights)
-    return Choice(
-        weights=weights,
-        predicted=predicted_losses(fitted, trees, runs, weights),
-        deviation=nothing.deviation,
-        predictor="trees",
-        beats_proportional=nothing.beats_proportional,
+def published_method(settings: Published, rounds: tuple[int, ...]) -> Method:
+    """The method of these settings."""
+    return Method(
+        name=settings.name,
+        rounds=rounds,
+        propose=partial(_propose, settings),
+        choose=partial(_choose, settings),
     )
 
 
-CLIMB = Method(
-    name="climb",
-    rounds=(64, 32, 16),
-    propose=partial(_propose, CLIMB_TREES),
-    choose=partial(_choose, CLIMB_TREES, 1),
-)
+def _propose(
+    settings: Published, space: MixtureSpace, runs: Runs, number: int, count: int, generator: np.random.Generator
+) -> Floats:
+    if number == 0:
+        return with_anchors(space, FIRST_ROUND.draw(space, count, generator), count)
+    fitted = settings.trees.fit(runs.mixtures, runs.objective)
+    return draw_from_top(fitted, POOL.draw(space, settings.pool, generator), count, generator)
 
-REGMIX = Method(
-    name="regmix",
-    rounds=(112,),
-    propose=partial(_propose, REGMIX_TREES),
-    choose=partial(_choose, REGMIX_TREES, 128),
-)
+
+def _choose(settings: Published, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
+    fitted = settings.trees.fit(runs.mixtures, runs.objective)
+    pool = POOL.draw(space, settings.pool, generator)
+    mixture = mean_of_top(fitted.predict(pool)[0], pool, settings.top)
+    weights = guarded(space, runs, mixture, float(fitted.predict(mixture[None])[0][0]))
+    predicted = predicted_losses(fitted, settings.trees, runs, weights)
+    return replace(unpredicted(space, runs, weights), predicted=predicted, predictor="trees")
+
+
+CLIMB = published_method(Published(name="climb", trees=CLIMB_TREES, top=1), rounds=(64, 32, 16))
+REGMIX = published_method(Published(name="regmix", trees=REGMIX_TREES, top=128), rounds=(112,))
 """RegMix (arXiv 2407.01492): one round, LightGBM's defaults, the mean of the top 128 of 100,000 candidates."""

@@ -1,9 +1,9 @@
 """DoReMi (arXiv 2305.10429) as a baseline: weights grow where a domain's loss is above that of a reference.
 
 The published proxy moves its weights while it trains. Here each step is a proxy of its own, trained on the weights so
-far: alpha <- alpha * exp(rate * max(loss - reference, 0)), a little smoothed, from the uniform mixture. The reference is
-the run of the proportional one; the result is the mean of all weights. It needs the loss of every domain: one target
-for each domain, in their order.
+far: alpha <- alpha * exp(rate * max(loss - reference, 0)), a little smoothed, from the uniform mixture. The reference
+is the run of the proportional one; the result is the mean of all weights. It needs the loss of every domain: one
+target for each domain, in their order.
 """
 
 import numpy as np

@@ -55,7 +55,7 @@ class GaussianProcess:
         inverse = np.broadcast_to(parameters[_FIXED:], points.shape[1:])
         covariance = _kernel(points, points, parameters, inverse)
         covariance[np.diag_indices(len(points))] += parameters[1] + _JITTER
-        factor = np.linalg.cholesky(covariance)
+        factor = np.asarray(np.linalg.cholesky(covariance), np.float64)
         fitted = FittedGaussianProcess(
             process=self,
             scale=scale,
@@ -166,4 +166,5 @@ def _kernel(left: Floats, right: Floats, parameters: Floats, inverse: Floats) ->
 
 def _distances(left: Floats, right: Floats) -> Floats:
     squares = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1)[None, :]
-    return np.maximum(squares - 2.0 * (left @ right.T), 0.0)
+    squared: Floats = np.maximum(squares - 2.0 * (left @ right.T), 0.0)
+    return squared

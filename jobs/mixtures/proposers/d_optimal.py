@@ -12,10 +12,10 @@ def d_optimal(pool: Floats, count: int, *, known: Floats | None = None, prior: f
     O(M K) by the Sherman-Morrison formula.
     """
     points = _features(pool)
-    inverse = np.eye(points.shape[1]) / prior
+    inverse: Floats = np.eye(points.shape[1]) / prior
     if known is not None and len(known):
         seen = _features(known)
-        inverse = np.linalg.inv(seen.T @ seen + prior * np.eye(points.shape[1]))
+        inverse = np.asarray(np.linalg.inv(seen.T @ seen + prior * np.eye(points.shape[1])), np.float64)
     spread = np.einsum("mi,ij,mj->m", points, inverse, points)
     free = np.ones(len(pool), bool)
     picks: list[int] = []

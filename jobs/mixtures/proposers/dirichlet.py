@@ -63,7 +63,8 @@ class DirichletDraw:
         if not self.least_weight:
             return drawn
         kept = np.where(drawn < self.least_weight, 0.0, drawn)
-        return kept / kept.sum(axis=1, keepdims=True)
+        trimmed: Floats = kept / kept.sum(axis=1, keepdims=True)
+        return trimmed
 
 
 FIRST_ROUND = DirichletDraw(

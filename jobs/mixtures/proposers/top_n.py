@@ -9,10 +9,10 @@ from jobs.mixtures.space import Floats
 def draw_from_top(fitted: Fitted, pool: Floats, count: int, generator: np.random.Generator) -> Floats:
     """float64[count, K]: drawn without replacement from the best max(count^2, 128); the very best if count is 1."""
     order = np.argsort(fitted.predict(pool)[0], kind="stable")
-    if count == 1:
-        return pool[order[:1]]
     best = order[: max(count * count, 128)]
-    return pool[generator.choice(best, size=min(count, len(best)), replace=False)]
+    picks = order[:1] if count == 1 else generator.choice(best, size=min(count, len(best)), replace=False)
+    drawn: Floats = pool[picks]
+    return drawn
 
 
 def mean_of_top(predicted: Floats, pool: Floats, top: int) -> Floats:

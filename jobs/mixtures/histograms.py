@@ -1,0 +1,134 @@
+"""Evidence that outlives the domains it was measured on: what a run was trained on, over a fixed fine codebook.
+
+A run is kept as its histogram over C fine clusters, not as weights of domains. When domains are split, merged or added,
+a domain is a mixture of fine clusters still, so old runs are points in the same space as new mixtures. Distances are
+Hellinger's: between square roots of histograms.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jobs.mixtures.predictors.gaussian_process import FittedGaussianProcess, GaussianProcess
+from jobs.mixtures.runs import Runs
+from jobs.mixtures.space import Floats
+
+_STEPS = 500
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Measured mixtures as histograms."""
+
+    histograms: Floats
+    """float64[N, C], rows sum to 1: share of tokens from each fine cluster."""
+    losses: Floats
+    """float64[N, T], as in `Runs`."""
+    target_weights: Floats
+    """float64[T], as in `Runs`."""
+
+    def __post_init__(self) -> None:
+        if self.losses.shape != (len(self.histograms), len(self.target_weights)):
+            raise ValueError(
+                f"histograms {self.histograms.shape}, losses {self.losses.shape} and target_weights "
+                f"{self.target_weights.shape} must be [N, C], [N, T] and [T]"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Projected:
+    """Old runs as mixtures of new domains."""
+
+    runs: Runs
+    """Those that new domains can tell, in order."""
+    distances: Floats
+    """float64[N]: Hellinger distance (0 to 1) of each old run to the nearest mixture of the new domains."""
+
+
+def composition_of(fine: np.ndarray, domain: np.ndarray, tokens: Floats, domains: int, codes: int) -> Floats:
+    """float64[K, C], rows sum to 1: where a domain's tokens are, from the fine id, domain and tokens of documents.
+
+    Raises ValueError for a domain without tokens.
+    """
+    counts = np.bincount(domain.astype(np.int64) * codes + fine, weights=tokens, minlength=domains * codes)
+    table = counts.reshape(domains, codes)
+    sums = table.sum(axis=1, keepdims=True)
+    if not (sums > 0).all():
+        raise ValueError(f"domain {int(np.argmin(sums))} has no tokens; leave it out")
+    shares: Floats = table / sums
+    return shares
+
+
+def recorded(runs: Runs, composition: Floats) -> Evidence:
+    """Runs over domains of which float64[K, C] says what they hold."""
+    return Evidence(histograms=runs.mixtures @ composition, losses=runs.losses, target_weights=runs.target_weights)
+
+
+def project(evidence: Evidence, composition: Floats, *, max_distance: float = 0.05) -> Projected:
+    """Old runs as runs over new domains, where a mixture of these is within `max_distance` of what was measured.
+
+    A run over a domain that was split since stays exact (its parts in their natural shares); one that weighed two
+    domains unequally that are merged since has no equal and is left out. `HistogramPredictor` learns from it still.
+    """
+    weights = nearest_mixtures(evidence.histograms, composition)
+    affinity = np.sqrt(evidence.histograms * (weights @ composition)).sum(axis=1)
+    distances = np.sqrt(np.maximum(1.0 - affinity, 0.0))
+    kept = distances <= max_distance
+    runs = Runs(mixtures=weights[kept], losses=evidence.losses[kept], target_weights=evidence.target_weights)
+    return Projected(runs=runs, distances=distances)
+
+
+def nearest_mixtures(histograms: Floats, composition: Floats) -> Floats:
+    """float64[N, K]: the mixture of domains with the least Hellinger distance to each of float64[N, C].
+
+    Maximises sum_c sqrt(h_c m_c) over m = w C. With g_k = sum_c C_kc sqrt(h_c / m_c), w_k <- w_k g_k^2 / sum never
+    makes it worse: by Jensen's inequality sqrt(m_c) >= sum_k r_kc sqrt(w_k C_kc / r_kc) for shares r_kc = w_k C_kc /
+    m_c of the weights so far, with equality there, and the right side is largest at that step.
+    """
+    weights = np.full((len(histograms), len(composition)), 1.0 / len(composition))
+    for _ in range(_STEPS):
+        mixed = np.maximum(weights @ composition, _LEAST)
+        gain = np.sqrt(histograms / mixed) @ composition.T
+        moved = weights * gain * gain
+        moved /= np.maximum(moved.sum(axis=1, keepdims=True), _LEAST)
+        change = float(np.abs(moved - weights).max()) if len(weights) else 0.0
+        weights = moved
+        if change < 1e-8:
+            break
+    return weights
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistogramPredictor:
+    """A predictor over new domains that learns from old runs too: a Gaussian process on square roots of histograms."""
+
+    composition: Floats
+    """float64[K, C]: what the new domains hold."""
+    evidence: Evidence
+    process: GaussianProcess = field(default_factory=lambda: GaussianProcess(per_domain=False))
+
+    def __post_init__(self) -> None:
+        if self.composition.shape[1] != self.evidence.histograms.shape[1]:
+            raise ValueError(
+                f"domains over {self.composition.shape[1]} fine clusters, runs over "
+                f"{self.evidence.histograms.shape[1]}; both must be of one codebook"
+            )
+
+    def fit(self, mixtures: Floats, values: Floats) -> "FittedOnHistograms":
+        """Learn from new runs, float64[N, K] and float64[N] (none will do), and all of the evidence."""
+        histograms = np.concatenate([self.evidence.histograms, mixtures @ self.composition])
+        known = np.concatenate([self.evidence.losses @ self.evidence.target_weights, values])
+        return FittedOnHistograms(composition=self.composition, fitted=self.process.fit(histograms, known))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FittedOnHistograms:
+    """The posterior, for mixtures of the new domains."""
+
+    composition: Floats
+    fitted: FittedGaussianProcess
+
+    def predict(self, mixtures: Floats) -> tuple[Floats, Floats]:
+        """Means and deviations, float64[M] each."""
+        return self.fitted.predict(mixtures @ self.composition)

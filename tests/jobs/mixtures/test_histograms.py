@@ -1,0 +1,112 @@
+"""Runs outlive their domains: projections are the nearest mixtures; predictions survive splits, merges, additions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from jobs.mixtures.histograms import Evidence, HistogramPredictor, composition_of, nearest_mixtures, project, recorded
+from jobs.mixtures.runs import Runs
+
+CODES = 12
+
+
+def loss(histograms):
+    words = np.exp(np.random.default_rng(4).standard_normal((CODES, 60)))
+    words /= words.sum(axis=1, keepdims=True)
+    target = np.random.default_rng(5).dirichlet(np.full(CODES, 0.5)) @ words
+    return -(np.log(histograms @ words) @ target)
+
+
+@pytest.fixture(scope="module")
+def old():
+    """Four domains of three fine clusters each, 60 runs."""
+    generator = np.random.default_rng(0)
+    composition = np.zeros((4, CODES))
+    for number in range(4):
+        composition[number, 3 * number : 3 * number + 3] = generator.dirichlet(np.full(3, 3.0))
+    mixtures = generator.dirichlet(np.ones(4), 60)
+    runs = Runs(mixtures=mixtures, losses=loss(mixtures @ composition)[:, None])
+    return composition, runs, recorded(runs, composition)
+
+
+def split(composition):
+    """The first domain becomes two: its first fine cluster, and the rest."""
+    first, rest = np.zeros(CODES), composition[0].copy()
+    first[0], rest[0] = 1.0, 0.0
+    return np.stack([first, rest / rest.sum(), *composition[1:]]), composition[0, 0]
+
+
+def test_runs_over_a_split_domain_stay_exact(old):
+    composition, runs, evidence = old
+    parts, share = split(composition)
+    projected = project(evidence, parts)
+    assert projected.distances.max() < 1e-3
+    wanted = np.column_stack([runs.mixtures[:, 0] * share, runs.mixtures[:, 0] * (1 - share), runs.mixtures[:, 1:]])
+    np.testing.assert_allclose(projected.runs.mixtures, wanted, atol=1e-3)
+    np.testing.assert_array_equal(projected.runs.losses, runs.losses)
+
+
+def test_runs_over_the_same_and_more_domains_stay_what_they_were(old):
+    composition, runs, evidence = old
+    more = np.concatenate([composition, np.full((1, CODES), 1 / CODES)])
+    projected = project(evidence, composition)
+    np.testing.assert_allclose(projected.runs.mixtures, runs.mixtures, atol=1e-4)
+    wider = project(evidence, more).runs.mixtures
+    np.testing.assert_allclose(wider @ more, runs.mixtures @ composition, atol=2e-3)
+
+
+def test_runs_that_merged_domains_cannot_tell_are_left_out(old):
+    composition, runs, evidence = old
+    merged = np.stack([composition[:2].mean(axis=0), *composition[2:]])
+    projected = project(evidence, merged)
+    uneven = np.abs(runs.mixtures[:, 0] - runs.mixtures[:, 1]) > 0.3
+    assert projected.distances[uneven].min() > projected.distances[~uneven].min()
+    assert 0 < len(projected.runs) < 60
+    assert (projected.distances <= 0.05).sum() == len(projected.runs)
+
+
+def test_the_nearest_mixture_is_that_of_a_grid():
+    generator = np.random.default_rng(2)
+    composition, histograms = generator.dirichlet(np.ones(6), 2), generator.dirichlet(np.ones(6), 5)
+    grid = np.linspace(0, 1, 5001)
+    mixed = np.column_stack([grid, 1 - grid]) @ composition
+    best = grid[np.sqrt(histograms)[:, None, :].repeat(5001, 1).__mul__(np.sqrt(mixed)).sum(axis=2).argmax(axis=1)]
+    np.testing.assert_allclose(nearest_mixtures(histograms, composition)[:, 0], best, atol=2e-3)
+
+
+@pytest.mark.parametrize("change", ["split", "merge", "add"])
+def test_old_runs_predict_mixtures_of_new_domains(old, change):
+    composition, _, evidence = old
+    other = np.random.default_rng(9).dirichlet(np.full(CODES, 0.3))
+    new = {
+        "split": split(composition)[0],
+        "merge": np.stack([composition[:2].mean(axis=0), *composition[2:]]),
+        "add": np.concatenate([composition, other[None]]),
+    }[change]
+    generator = np.random.default_rng(1)
+    mixtures = generator.dirichlet(np.ones(len(new)), 100)
+    real = loss(mixtures @ new)
+    predictor = HistogramPredictor(composition=new, evidence=evidence)
+    without_new = predictor.fit(np.empty((0, len(new))), np.empty(0)).predict(mixtures)[0]
+    with_new = predictor.fit(mixtures[:10], real[:10]).predict(mixtures[10:])[0]
+    alone = predictor.process.fit(mixtures[:10] @ new, real[:10]).predict(mixtures[10:] @ new)[0]
+    assert spearmanr(without_new, real).statistic > 0.7
+    assert spearmanr(with_new, real[10:]).statistic > spearmanr(alone, real[10:]).statistic
+
+
+def test_a_composition_counts_tokens_by_domain_and_fine_cluster():
+    table = composition_of(np.array([0, 2, 2, 1]), np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 5.0, 5.0]), 2, 3)
+    np.testing.assert_allclose(table, [[0.25, 0.0, 0.75], [0.0, 0.5, 0.5]])
+    with pytest.raises(ValueError, match="domain 2 has no tokens"):
+        composition_of(np.array([0, 1]), np.array([0, 1]), np.ones(2), 3, 2)
+
+
+def test_shapes_that_do_not_fit_are_refused(old):
+    composition, _, evidence = old
+    with pytest.raises(ValueError, match=r"\[N, C\]"):
+        replace(evidence, losses=np.ones((3, 1)))
+    with pytest.raises(ValueError, match="one codebook"):
+        HistogramPredictor(composition=composition[:, :5], evidence=evidence)
+    assert isinstance(evidence, Evidence)
