@@ -15,16 +15,13 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from jobs.clusters.seeding import greedy_seeds
 from pipeline.errors import RecipeError
 from stages.embed.nearest import Numbers, nearest_two
 from stages.embed.vectors import Floats
 
 METHODS = ("plain", "hierarchical", "balanced")
-INITS = {
-    "k-means++": faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
-    "afk-mc2": faiss.ClusteringInitMethod_AFK_MC2,
-    "random": faiss.ClusteringInitMethod_RANDOM,
-}
+INITS = ("k-means++", "random")
 
 _BALANCE_ROUNDS, _BALANCE_ITERATIONS = 20, 3
 _PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -41,7 +38,7 @@ class KmeansConfig:
     """Lloyd iterations of each restart."""
     restarts: int = 3
     init: str = "k-means++"
-    """`k-means++`, `afk-mc2` (its approximation, faster for many clusters) or `random`."""
+    """`k-means++`, which is greedy here, or `random`."""
     max_points_per_centroid: int = 1000
     """Vectors used per cluster; of a larger sample the first ones count."""
     max_size_ratio: float = 3.0
@@ -52,7 +49,7 @@ class KmeansConfig:
         if self.clusters < 2 or self.iterations < 1 or self.restarts < 1 or self.max_points_per_centroid < 1:
             raise ValueError(f"needs 2 clusters, 1 iteration, 1 restart and 1 point per centroid or more: {self}")
         if self.method not in METHODS or self.init not in INITS:
-            raise ValueError(f"method={self.method!r}, init={self.init!r}: one of {METHODS}, one of {tuple(INITS)}")
+            raise ValueError(f"method={self.method!r}, init={self.init!r}: one of {METHODS}, one of {INITS}")
         if self.max_size_ratio <= 1:
             raise ValueError(f"max_size_ratio must be above 1, got {self.max_size_ratio}")
 
@@ -120,6 +117,8 @@ def _lloyd(
     used: Floats, clusters: int, iterations: int, init: str, seed: int, gpu: bool, start: Floats | None = None
 ) -> Floats:
     """FAISS's iterations with centroids scaled to unit length; it splits large clusters to fill empty ones."""
+    if start is None and init == "k-means++":
+        start = greedy_seeds(used, clusters, np.random.default_rng(seed))
     engine: Any = faiss.Kmeans(
         used.shape[1],
         clusters,
@@ -127,7 +126,6 @@ def _lloyd(
         spherical=True,
         seed=seed,
         gpu=gpu,
-        init_method=INITS[init],
         min_points_per_centroid=1,
         max_points_per_centroid=len(used),
     )

@@ -6,6 +6,7 @@ stand in one chain with the stage that embeds: then only 12 bytes and a name per
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,14 @@ def _open(config: AssignConfig) -> Transform:
 
 def read_codebook(folder: Path, sha256: str) -> Codebook:
     """The codebook of a bundle whose `bundle.json` has this digest. Raises RecipeError for another or a damaged one."""
-    parsed = read_bundle(folder, sha256)
+    return read_codebook_file(folder, read_bundle(folder, sha256))
+
+
+def read_codebook_file(folder: Path, bundle: Mapping[str, Any]) -> Codebook:
+    """The codebook of a bundle that has been read."""
     centroids = np.load(folder / CENTROIDS_FILE, allow_pickle=False)
-    domains = [cluster["domain"] for cluster in parsed["clusters"]]
-    return Codebook(model=parsed["model"].encode(), centroids=centroids, domains=tuple(domains))
+    domains = tuple(cluster["domain"] for cluster in bundle["clusters"])
+    return Codebook(model=bundle["model"].encode(), centroids=centroids, domains=domains)
 
 
 def read_bundle(folder: Path, sha256: str = "") -> dict[str, Any]:

@@ -23,7 +23,7 @@ def obvious(rows: np.ndarray, population: np.ndarray, domains: int, max_share: f
         p, q = (shares[list(groups[g])].sum() for g in pair)
         means = [np.average(rows[list(groups[g])], axis=0, weights=shares[list(groups[g])]) for g in pair]
         distance = float(((means[0] - means[1]) ** 2).sum())
-        return p * q / (p + q) * distance if p + q <= max_share else np.inf
+        return p * q / (p + q) * distance if p + q <= max_share + 1e-9 else np.inf
 
     while len(groups) > domains:
         best = min(combinations(range(len(groups)), 2), key=height)

@@ -49,7 +49,7 @@ def test_the_best_restart_is_kept_and_quality_is_told() -> None:
     assert quality["empty_clusters"] == 30 - len(set(found.labels.tolist()))
 
 
-@pytest.mark.parametrize("init", list(INITS))
+@pytest.mark.parametrize("init", INITS)
 def test_no_more_than_the_points_asked_for_are_used(init: str) -> None:
     vectors, _ = blobs([50] * 4)
     found = train_kmeans(vectors, KmeansConfig(clusters=4, max_points_per_centroid=20, init=init, iterations=3))
