@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import linear
 
 from jobs.folders import whole_file
 from jobs.mixtures.space import Floats
@@ -46,15 +47,12 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
         """[rows, length, width] to the same."""
         rows, length, width = hidden.shape
-        parts = (
-            functional.linear(_norm(hidden), self.attended).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        )
+        parts = linear(_norm(hidden), self.attended).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         queries, keys = _turn(_norm(parts[0]), turns), _turn(_norm(parts[1]), turns)
         seen = functional.scaled_dot_product_attention(queries, keys, parts[2], is_causal=True)
-        hidden = hidden + functional.linear(seen.transpose(1, 2).reshape(rows, length, width), self.mixed)
-        return hidden + functional.linear(
-            functional.relu(functional.linear(_norm(hidden), self.raised)).square(), self.lowered
-        )
+        hidden = hidden + linear(seen.transpose(1, 2).reshape(rows, length, width), self.mixed)
+        raised = functional.relu(linear(_norm(hidden), self.raised)).square()
+        return hidden + linear(raised, self.lowered)
 
 
 class Gpt(nn.Module):
@@ -75,7 +73,7 @@ class Gpt(nn.Module):
         hidden = _norm(functional.embedding(tokens, self.embedding))
         for block in self.blocks:
             hidden = block(hidden, turns)
-        return functional.linear(_norm(hidden), self.embedding)
+        return linear(_norm(hidden), self.embedding)
 
 
 def _matrix(inputs: int, outputs: int, generator: torch.Generator) -> nn.Parameter:

@@ -65,18 +65,23 @@ class World:
     wanted: Floats
 
 
-def _texts(corpora: Path, domain: str) -> Iterator[tuple[str, bytes]]:
+def _texts(corpora: Path, domain: str) -> list[tuple[str, bytes]]:
     """Ids and texts of a domain."""
     code = corpora / "code" / f"{domain}.parquet"
-    if code.exists():
-        table = pq.read_table(code, columns=["id", "content"])
-        yield from ((key, text.encode()) for key, text in zip(*(column.to_pylist() for column in table), strict=True))
-        return
+    if not code.exists():
+        return _prose(corpora)[domain]
+    table = pq.read_table(code, columns=["id", "content"])
+    return [(key, text.encode()) for key, text in zip(*(column.to_pylist() for column in table), strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _prose(corpora: Path) -> dict[str, list[tuple[str, bytes]]]:
+    found: dict[str, list[tuple[str, bytes]]] = {domain: [] for domain in WANTED}
     with (corpora / "text" / "text.jsonl.zst").open("rb") as file:
-        lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file))
-        for row in map(json.loads, lines):
-            if row["domain"] == domain:
-                yield row["id"], row["text"].encode()
+        for row in map(json.loads, io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file))):
+            if row["domain"] in found:
+                found[row["domain"]].append((row["id"], row["text"].encode()))
+    return found
 
 
 def _flat(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
