@@ -1,5 +1,6 @@
 """The bench of real proxies: rounds, and runs that are kept; the whole of it with GPTs is slow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ def test_a_domain_s_own_text_wins_and_runs_are_kept(tmp_path: Path, monkeypatch:
 @needs_corpora
 @pytest.mark.slow
 def test_a_search_with_small_gpts(tmp_path: Path) -> None:
-    found = proxies.run_t2(CORPUS.parent, tmp_path)
+    shorter = replace(proxies.PROXIES["gpt"], proxy_tokens=300_000)
+    found = proxies.run_t2(CORPUS.parent, tmp_path, proxy=shorter)
     assert found["runs"] == 28
     assert found["minutes"] < 40
     assert found["relative_regret"] < 1, "better than uniform"
