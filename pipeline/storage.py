@@ -6,10 +6,11 @@ Writes are atomic: a name has all its bytes or does not exist. `create` is the c
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import obstore
 import pyarrow as pa
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _UNUSABLE = frozenset(
     {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.EIO}
 )
+
+_NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+"""What a file system or kernel says that has no files without a name."""
 
 
 class Storage(Protocol):
@@ -69,7 +73,7 @@ def open_storage(site: StoreSite) -> Storage:
 
 
 class LocalStorage:
-    """A folder. Temporary file, fsync, rename; `create` is `os.link`, which fails when the name exists."""
+    """A folder. Bytes are on the disk before they get their name, by `os.link`, which fails when the name exists."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -84,15 +88,20 @@ class LocalStorage:
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
         path = self.root / name
-        with _disk_errors(path), self._temporary(path, data) as temporary:
-            temporary.replace(path)
+        with _disk_errors(path), _nameless(path.parent, data) as give_name:
+            try:
+                give_name(path)
+            except FileExistsError:
+                temporary = _temporary_name(path)
+                give_name(temporary)
+                temporary.replace(path)
             sync_folder(path.parent)
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.root / name
-        with _disk_errors(path), self._temporary(path, data) as temporary:
+        with _disk_errors(path), _nameless(path.parent, data) as give_name:
             try:
-                os.link(temporary, path)
+                give_name(path)
             except FileExistsError:
                 return False
             sync_folder(path.parent)
@@ -124,19 +133,53 @@ class LocalStorage:
     def url(self, name: str) -> str:
         return str(self.root / name)
 
-    @staticmethod
-    @contextmanager
-    def _temporary(path: Path, data: bytes | pa.Buffer) -> Iterator[Path]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
+
+@contextmanager
+def _nameless(folder: Path, data: bytes | pa.Buffer) -> Iterator[Callable[[Path], None]]:
+    """Bytes on the disk of a folder, and what gives them a name there. Raises FileExistsError for a name that is taken.
+
+    A writer that is killed leaves nothing behind, but for file systems without nameless files (NFS).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = _open_nameless(folder)
+    if descriptor is None:
+        with _named(folder, data) as give_name:
+            yield give_name
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        _put_on_disk(file, data)
+        # with a folder's descriptor, though both paths are whole, Python follows the link to the open file
+        yield lambda path: os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+def _open_nameless(folder: Path) -> int | None:
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return None
+        raise
+
+
+@contextmanager
+def _named(folder: Path, data: bytes | pa.Buffer) -> Iterator[Callable[[Path], None]]:
+    temporary = _temporary_name(folder / "data")
+    try:
+        with temporary.open("xb") as file:
+            _put_on_disk(file, data)
+        yield partial(os.link, temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _put_on_disk(file: IO[bytes], data: bytes | pa.Buffer) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}"
 
 
 class ObjectStorage:

@@ -1,7 +1,11 @@
 """Both storages keep the same contract; the bucket is a real S3 server on this machine."""
 
+import errno
 import os
 import secrets
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +23,7 @@ from pipeline.errors import CorruptShardError, SiteError
 from pipeline.site_file import StoreSite
 from pipeline.storage import LocalStorage, ObjectStorage, Storage, open_storage
 from pipeline.store import Made, Shard, Store
-from tests.machine import gristmill, made_of, write_sources
+from tests.machine import ROOT, gristmill, made_of, write_sources
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret"}
 
@@ -68,6 +72,32 @@ def test_what_is_written_is_read(storage: Storage) -> None:
         assert file.read(6) == b"longer"
     storage.write("empty", b"")
     assert storage.read("empty") == b""
+
+
+def test_a_writer_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from pipeline.storage import LocalStorage;"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); LocalStorage(Path(sys.argv[1])).write('a/b', b'x')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+def test_a_file_system_without_nameless_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refuse(path: Path, flags: int, mode: int = 0o777, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opened(path, flags, mode, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    storage = LocalStorage(tmp_path)
+    storage.write("a/b", b"first")
+    storage.write("a/b", b"second")
+    assert (storage.create("a/b", b"third"), storage.create("a/c", b"third")) == (False, True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == {"b": b"second", "c": b"third"}
 
 
 def test_what_is_not_there(storage: Storage) -> None:
@@ -145,12 +175,14 @@ def test_leftovers_of_a_killed_writer_are_not_listed(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = LocalStorage(tmp_path)
     (tmp_path / "a").mkdir()
-    honest = Path.open
+    opened = os.open
 
-    def full(path: Path, mode: str = "r") -> object:
-        return honest(Path("/dev/full"), "wb", buffering=0) if mode == "xb" else honest(path, mode)
+    def full(path: Path, flags: int, mode: int = 0o777, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            return opened("/dev/full", os.O_WRONLY)
+        return opened(path, flags, mode, **more)
 
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(os, "open", full)
     with pytest.raises(SiteError, match=r"no space left on the disk of .*a/one; free some and run the same command"):
         storage.write("a/one", b"first")
     with pytest.raises(SiteError, match="no space left"):
