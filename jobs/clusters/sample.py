@@ -23,7 +23,7 @@ _STRATUM = "stratum:"
 """Prefix of the counters that hold a stratum's documents."""
 _COUNTS = columns(pa.field("stratum", pa.string()), pa.field("documents", pa.int64()))
 _DOCUMENT = ("document_id", "origin", "language", "size", "text")
-_DECIDES = ("keep", "duplicate_of")
+DECIDES = ("keep", "duplicate_of")
 """Columns of sidecars that say whether a document counts."""
 _BETWEEN = "\x1f"
 _NO_VALUE = "-"
@@ -70,7 +70,7 @@ def sample_documents(documents: Dataset, embeddings: Dataset, *sidecars: Dataset
 
     A sidecar with `keep` drops where that is false, one with `duplicate_of` where that is set.
     """
-    decides = [tuple(name for name in _DECIDES if name in sidecar.schema.names) for sidecar in sidecars]
+    decides = [tuple(name for name in DECIDES if name in sidecar.schema.names) for sidecar in sidecars]
     counted = exchange(
         Exchange(name="cluster-strata", version=1, spills=_COUNTS, writes=_COUNTS, reduce=_add),
         replace(config, documents=1, floor=0, excerpt_chars=1),
@@ -121,7 +121,8 @@ def _with_rates(config: SampleConfig, records: Sequence[Sequence[Record]]) -> Sa
     return replace(config, rates=tuple(rates.items()))
 
 
-def _kept(table: pa.Table) -> pa.ChunkedArray:
+def is_kept(table: pa.Table) -> pa.ChunkedArray:
+    """Whether each document counts: it has an embedding, or a text where that is not there, and no sidecar drops it."""
     keep = pc.is_valid(table["embedding"]) if "embedding" in table.column_names else pc.is_null(table["problem"])
     if "keep" in table.column_names:
         keep = pc.and_(keep, pc.fill_null(table["keep"], False))
@@ -137,7 +138,7 @@ def _strata(config: SampleConfig, table: pa.Table) -> pa.ChunkedArray:
 
 
 def _count(config: SampleConfig, place: Place, table: pa.Table) -> pa.Table:
-    kept = table.filter(_kept(table))
+    kept = table.filter(is_kept(table))
     counts = pc.value_counts(_strata(config, kept))
     partition = pa.array(np.zeros(len(counts), np.int32))
     return pa.table({"stratum": counts.field(0), "documents": counts.field(1), PARTITION: partition})
@@ -152,7 +153,7 @@ def _add(config: SampleConfig, place: Place, rows: pa.Table, base: pa.Table | No
 
 def _draw(config: SampleConfig, place: Place, table: pa.Table) -> pa.Table:
     """Documents whose id, read as a fraction, is below the rate of their stratum."""
-    kept = table.filter(_kept(table))
+    kept = table.filter(is_kept(table))
     strata = _strata(config, kept)
     names = pa.array([name for name, _ in config.rates], pa.string())
     rates = np.array([rate for _, rate in config.rates] or [1.0])

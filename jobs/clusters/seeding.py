@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from stages.embed.vectors import Floats
 
-_VECTORS_PER_CLUSTER = 50
-"""Vectors that are looked at; the first ones, where there are more."""
+_VECTORS_PER_CLUSTER, _MIN_VECTORS = 50, 10_000
+"""Vectors that are looked at, and at least; the first ones, where there are more."""
 
 
 def greedy_seeds(vectors: Floats, clusters: int, generator: np.random.Generator) -> Floats:
     """float32[K, d]: K of the vectors float32[n, d], which are of unit length; n is at least K.
 
-    About 2 * K * min(n, 50 K) * d * (2 + log K) flops.
+    About 2 * K * n * d * (2 + log K) flops, with 50 K or 10,000 for a larger n.
     """
-    looked_at = vectors[: clusters * _VECTORS_PER_CLUSTER]
+    looked_at = vectors[: max(clusters * _VECTORS_PER_CLUSTER, _MIN_VECTORS)]
     trials = 2 + int(np.log(clusters))
     chosen = np.empty(clusters, np.int64)
     chosen[0] = generator.integers(len(looked_at))
