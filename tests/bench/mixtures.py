@@ -8,15 +8,15 @@ from time import process_time
 import numpy as np
 from scipy.stats import spearmanr
 
-from jobs.mixtures.evaluate import Outcome, run_method
 from jobs.mixtures.method import Method
 from jobs.mixtures.methods.table import METHODS
 from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR
 from jobs.mixtures.predictors.predictor import Predictor
 from jobs.mixtures.space import Floats
 from tests.bench.material import ROOT
+from tests.bench.regrouping import run_reuse
 from tests.bench.report import Figure
-from tests.bench.worlds import VARIANTS, World, make_world
+from tests.bench.worlds import VARIANTS, World, make_world, search_world
 
 MIXTURES = ROOT.parent / "shared" / "data" / "mixtures"
 TARGETS = ("arxiv", "dm_mathematics", "github", "pile_cc")
@@ -72,19 +72,12 @@ def run_t1(worlds: Sequence[World], methods: Mapping[str, Method]) -> dict[str, 
     return found
 
 
-def search_world(world: World, method: Method, seed: int) -> Outcome:
-    """One search. DoReMi is told the loss of every domain; the others that of the target alone."""
-    if method.name == "doremi":
-        return run_method(
-            method, world.space, world.measure_domains, seed=seed, target_weights=world.shares / world.shares.sum()
-        )
-    return run_method(method, world.space, world.measure, seed=seed)
-
-
-def bench_mixtures(repeat: int, *, quick: bool) -> Iterator[Figure]:
-    """T0 if the runs are beside the repository, and T1."""
+def bench_mixtures(skipped: list[str], *, quick: bool) -> Iterator[Figure]:
+    """T0 if the runs are beside the repository, T1, its variants, and domains that change."""
     if MIXTURES.is_dir():
         yield from _t0_figures(2 if quick else 20)
+    else:
+        skipped.append("mixtures: no real runs beside the repository; worlds alone are measured")
     yield from _t1_figures(8, worlds=2 if quick else 10, bar=0.08)
     if quick:
         return
@@ -94,6 +87,10 @@ def bench_mixtures(repeat: int, *, quick: bool) -> Iterator[Figure]:
         result = run_t1(worlds, {"default": METHODS["default"]})["default"]
         runs = tuple(result.regret.tolist())
         yield Figure(bench="mixtures", name=f"relative regret, 8 domains, {name}", unit="", runs=runs)
+    for rounds in ((8, 8), (16, 16), (16, 16, 16, 16)):
+        for reused, regret in zip(("with old runs", "without"), run_reuse(6, rounds), strict=True):
+            name = f"relative regret, changed domains, {sum(rounds)} runs, {reused}"
+            yield Figure(bench="mixtures", name=name, unit="", runs=tuple(regret.tolist()))
 
 
 def _t0_figures(subsets: int) -> Iterator[Figure]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jobs.mixtures.evaluate import Outcome, run_method
+from jobs.mixtures.method import Method
 from jobs.mixtures.space import Floats, MixtureSpace
 
 _VOCABULARY = 1000
@@ -150,3 +152,12 @@ VARIANTS = {
     "uneven noise": with_uneven_noise,
     "target outside": with_target_outside,
 }
+
+
+def search_world(world: World, method: Method, seed: int) -> Outcome:
+    """One search. DoReMi is told the loss of every domain; the others that of the target alone."""
+    if method.name == "doremi":
+        return run_method(
+            method, world.space, world.measure_domains, seed=seed, target_weights=world.shares / world.shares.sum()
+        )
+    return run_method(method, world.space, world.measure, seed=seed)

@@ -1,8 +1,8 @@
-"""Our method: a predictor that cross-validation combines, a pool that follows the best, the mean of the top.
+"""Our methods: learn what is known, draw candidates around the best of it, measure the most promising, average the top.
 
-The first round measures the anchors and mixtures from sparse to dense. Each later round fits what is known, draws
-candidates around the best of it, and measures the mean of the top predicted and mixtures drawn from among the top (or,
-with `improve`, a batch of largest expected improvement).
+The first round measures the anchors and mixtures from sparse to dense. Each later round measures a batch of largest
+expected improvement by a Gaussian process, or the mean of the top predicted and mixtures drawn from among the top. The
+choice is the mean of the top predicted by a predictor that cross-validation combines.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,15 @@ from jobs.mixtures.method import Choice, Method
 from jobs.mixtures.methods.concluding import with_uncertainty
 from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR
 from jobs.mixtures.predictors.gaussian_process import GaussianProcess
-from jobs.mixtures.predictors.predictor import Predictor
+from jobs.mixtures.predictors.predictor import Fitted, Predictor
 from jobs.mixtures.proposers.dirichlet import spread
 from jobs.mixtures.proposers.expected_improvement import improve
 from jobs.mixtures.proposers.recentred import recentred_pool
 from jobs.mixtures.proposers.top_n import mean_of_top
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
+
+_PROCESS = GaussianProcess(transform="log")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,12 +34,14 @@ class Guided:
     """Of the method."""
     predictor_name: str
     predictor: Predictor
+    process: GaussianProcess = _PROCESS
+    """What batches are drawn by with `improve`."""
     pool: int = 4000
     """Candidates in each round; twice as many for the choice."""
     top: int = 128
     """Best predicted candidates that are averaged and drawn from."""
-    improve: bool = False
-    """Whether batches are of largest expected improvement, by a Gaussian process."""
+    improve: bool
+    """Whether batches are of largest expected improvement by a Gaussian process, or drawn from the predictor's top."""
 
     def __post_init__(self) -> None:
         if not 0 < self.top <= self.pool:
@@ -59,23 +63,26 @@ def _propose(
 ) -> Floats:
     if number == 0:
         return with_anchors(space, spread(space, count, generator), count)
-    process = GaussianProcess(transform="log")
-    fitted = process.fit(runs.mixtures, runs.objective) if settings.improve else None
-    learned = fitted or settings.predictor.fit(runs.mixtures, runs.objective)
-    expected = learned.predict(runs.mixtures)[0]
-    pool = recentred_pool(space, runs.mixtures, expected, settings.pool, generator)
-    if fitted is not None:
-        return improve(fitted, pool, runs.mixtures, count)
+    if settings.improve:
+        process = settings.process.fit(runs.mixtures, runs.objective)
+        return improve(
+            process, _pool(max(settings.pool, 4 * count), space, runs, process, generator), runs.mixtures, count
+        )
+    learned = settings.predictor.fit(runs.mixtures, runs.objective)
+    pool = _pool(max(settings.pool, 4 * count), space, runs, learned, generator)
     predicted = learned.predict(pool)[0]
     best = np.argsort(predicted, kind="stable")[: max(settings.top, count)]
     drawn = pool[generator.choice(best, size=count - 1, replace=False)]
     return np.concatenate([mean_of_top(predicted, pool, settings.top)[None], drawn])
 
 
+def _pool(size: int, space: MixtureSpace, runs: Runs, learned: Fitted, generator: np.random.Generator) -> Floats:
+    return recentred_pool(space, runs.mixtures, learned.predict(runs.mixtures)[0], size, generator)
+
+
 def _choose(settings: Guided, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
     learned = settings.predictor.fit(runs.mixtures, runs.objective)
-    expected = learned.predict(runs.mixtures)[0]
-    pool = recentred_pool(space, runs.mixtures, expected, 2 * settings.pool, generator)
+    pool = _pool(2 * settings.pool, space, runs, learned, generator)
     mixture = mean_of_top(learned.predict(pool)[0], pool, settings.top)
     weights = guarded(space, runs, mixture, float(learned.predict(mixture[None])[0][0]))
     return with_uncertainty(
@@ -83,16 +90,21 @@ def _choose(settings: Guided, space: MixtureSpace, runs: Runs, generator: np.ran
     )
 
 
+_ROUNDS = (32, 16, 16, 16, 16, 16)
+"""112 mixtures. More rounds find better ones; fewer let more proxies run at once."""
+
 DEFAULT = guided_method(
-    Guided(name="default", predictor_name="combined", predictor=DEFAULT_PREDICTOR),
-    rounds=(32, 16, 16, 16, 16, 16),
+    Guided(name="default", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=True), _ROUNDS
+)
+RECENTRED = guided_method(
+    Guided(name="recentred", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=False), _ROUNDS
 )
 EXPECTED_IMPROVEMENT = guided_method(
     Guided(
         name="expected-improvement",
         predictor_name="gaussian-process",
-        predictor=GaussianProcess(transform="log"),
+        predictor=_PROCESS,
         improve=True,
     ),
-    rounds=(32, 16, 16, 16, 16, 16),
+    _ROUNDS,
 )

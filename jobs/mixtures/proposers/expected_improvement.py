@@ -26,7 +26,7 @@ def improve(process: FittedGaussianProcess, pool: Floats, measured: Floats, coun
     """
     best = float(process.predict(measured)[0].min())
     gains = expected_improvement(*process.predict(pool), best)
-    short = pool[np.argsort(-gains, kind="stable")[:_SHORTLIST]]
+    short = pool[np.argsort(-gains, kind="stable")[: max(_SHORTLIST, 2 * count)]]
     mean, covariance = process.joint(short)
     variance = np.diag(covariance).copy()
     least = 1e-9 * float(variance.max())

@@ -14,8 +14,7 @@ from jobs.mixtures.predictors.lightgbm_trees import CLIMB_TREES, REGMIX_TREES
 from jobs.mixtures.predictors.predictor import ConstantPredictionError
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import MixtureSpace
-from tests.bench.mixtures import search_world
-from tests.bench.worlds import make_world, with_pools
+from tests.bench.worlds import make_world, search_world, with_pools
 
 WORLD = with_pools(make_world(5, 3))
 SEARCHING = [name for name, method in METHODS.items() if method.rounds]
@@ -58,7 +57,7 @@ def test_anchors_are_measured_first(name):
     np.testing.assert_array_equal(runs.mixtures[:2], anchors(WORLD.space))
 
 
-@pytest.mark.parametrize("name", ["default", "expected-improvement"])
+@pytest.mark.parametrize("name", ["default", "recentred", "expected-improvement"])
 def test_ours_finds_the_optimum_of_a_small_world_and_says_how_sure_it_is(name):
     world = make_world(4, 7)
     choice = search_world(world, small(name), 0).choice
@@ -141,3 +140,9 @@ def test_doremi_raises_what_is_above_its_reference():
 def test_a_method_without_rounds_proposes_nothing():
     with pytest.raises(ValueError, match="measures no mixtures"):
         METHODS["uniform"].propose(WORLD.space, None, 0, 3, np.random.default_rng(0))
+
+
+def test_a_round_may_be_larger_than_the_shortlist():
+    world = make_world(3, 0)
+    method = replace(METHODS["expected-improvement"], rounds=(8, 1100))
+    assert len(search_world(world, method, 0).runs) == 1108
