@@ -63,8 +63,8 @@ class NgramModel:
     """Probabilities of all n-grams that were seen; over the vocabulary they sum to 1 in every context.
 
     A node keeps (count - discount) / total of its context, the context's discounts go to the shorter context, and
-    those of the empty one are shared evenly by all V ids. So each level hands on what it does not keep. About 70 bytes
-    per different n-gram.
+    those of the empty one are shared evenly by all V ids. So each level hands on what it does not keep. 50 to 80
+    bytes per different n-gram, and up to 50 more while it is trained.
     """
 
     order: int
@@ -121,7 +121,7 @@ def bits_per_byte(model: NgramModel, validation: Validation) -> Floats:
 
 def _count(config: NgramConfig, stream: Ids, vocabulary_size: int) -> _Counts:
     slots = _FEWEST_SLOTS
-    while slots < len(stream) and slots < 1 << config.hash_bits:
+    while 8 * slots < len(stream) and slots < 1 << config.hash_bits:
         slots *= 2
     found = _room(empty_table(slots), vocabulary_size)
     contexts, at = np.full(config.order, NONE, np.int64), 0
