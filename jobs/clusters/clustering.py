@@ -87,7 +87,7 @@ def _by_size(centroids: Floats, vectors: Floats, population: Doubles) -> tuple[F
 def _names(sample: pa.Table, config: NamesConfig, labels: Numbers, coarse: Coarse, weights: Doubles) -> list[str]:
     domain, count = coarse.domain[labels], len(coarse.shares)
     found = keywords_by_group(sample["excerpt"], domain, count, config.keywords)
-    languages = main_languages(sample["language"], domain, weights, count, config.language_share)
+    languages = main_languages(sample["language"], domain, weights, count, config)
     return name_domains(found, languages, config.words)
 
 

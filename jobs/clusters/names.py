@@ -34,6 +34,8 @@ class NamesConfig:
     """Keywords in a domain's name."""
     language_share: float = 0.6
     """A language with at least this share of a domain's documents comes first in its name."""
+    prose: tuple[str, ...] = ("Text", "Markdown")
+    """Languages that say nothing of a domain and are not named."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.words <= self.keywords or not 0 < self.language_share <= 1:
@@ -81,9 +83,9 @@ def _words_of(texts: pa.ChunkedArray) -> tuple[list[str], Longs, Longs]:
 
 
 def main_languages(
-    languages: pa.ChunkedArray, groups: Longs, weights: npt.NDArray[np.float64], count: int, share: float
+    languages: pa.ChunkedArray, groups: Longs, weights: npt.NDArray[np.float64], count: int, config: NamesConfig
 ) -> list[str | None]:
-    """The language with at least `share` of the weight of each group; None where there is no such."""
+    """The language with at least `language_share` of each group's weight; None where there is no such, or prose."""
     encoded: Any = languages.combine_chunks()
     encoded = (
         pa.concat_arrays(encoded.chunks) if isinstance(encoded, pa.ChunkedArray) else encoded
@@ -95,7 +97,9 @@ def main_languages(
     best = table[:, : len(names)].argmax(axis=1) if names else np.zeros(count, np.int64)
     total = table.sum(axis=1)
     return [
-        names[k] if names and total[g] > 0 and table[g, k] >= share * total[g] else None
+        names[k]
+        if names and total[g] > 0 and table[g, k] >= config.language_share * total[g] and names[k] not in config.prose
+        else None
         for g, k in enumerate(best.tolist())
     ]
 

@@ -91,12 +91,12 @@ def _sha256(path: Path) -> str:
 
 
 def _open(config: StaticTableConfig) -> Transform:
-    table = read_table(_file(_TABLE))
-    path = _file(_TOKENIZER)
+    table, path = read_table(_file(_TABLE)), _file(_TOKENIZER)
+    writes = static_table_stage(config).stage.writes
+    kind = writes.field("embedding").type
     engine = Gigatoken(load_vocabulary(str(path), sha256=_sha256(path)))
 
     def embed(batch: pa.Table) -> pa.Table:
-        kind = embeddings(_DIMENSIONS, config.storage, b"").field(0).type
         arrays = [pa.array([], kind)]
         for chunk in string_chunks(batch[config.column]):
             for start in range(0, len(chunk), _BATCH_ROWS):
@@ -104,7 +104,7 @@ def _open(config: StaticTableConfig) -> Transform:
                 starts, ids = engine.encode(*text_views(texts))
                 rows, is_there = pool(starts, ids, table, config.max_tokens)
                 arrays.append(store_vectors(rows, is_there, config.storage))
-        return pa.table([pa.chunked_array(arrays, kind)], schema=static_table_stage(config).stage.writes)
+        return pa.table([pa.chunked_array(arrays, kind)], schema=writes)
 
     return embed
 

@@ -57,9 +57,11 @@ def test_names_are_unique_folders_with_their_language() -> None:
 def test_a_language_is_named_only_if_most_are_in_it() -> None:
     languages = pa.chunked_array([["C", "C", "Go", None, None, "Go"]], pa.string())
     groups, weights = np.array([0, 0, 0, 1, 1, 2]), np.array([1.0, 1.0, 1.0, 5.0, 5.0, 0.1])
-    assert main_languages(languages, groups, weights, 4, 0.6) == ["C", None, "Go", None]
-    assert main_languages(languages, groups, weights, 4, 0.7) == [None, None, "Go", None]
-    assert main_languages(pa.chunked_array([], pa.string()), groups[:0], weights[:0], 2, 0.6) == [None, None]
+    assert main_languages(languages, groups, weights, 4, NamesConfig(language_share=0.6)) == ["C", None, "Go", None]
+    assert main_languages(languages, groups, weights, 4, NamesConfig(language_share=0.7)) == [None, None, "Go", None]
+    prose = NamesConfig(language_share=0.6, prose=("Go",))
+    assert main_languages(languages, groups, weights, 4, prose) == ["C", None, None, None]
+    assert main_languages(pa.chunked_array([], pa.string()), groups[:0], weights[:0], 2, NamesConfig()) == [None, None]
 
 
 def test_a_config_says_what_is_wrong() -> None:
