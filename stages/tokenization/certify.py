@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.errors import GristmillError
 from stages.text_views import text_views
 from stages.tokenization.disputed import RANGES
-from stages.tokenization.engines import Engine, Ids, Offsets, Reference
+from stages.tokenization.engines import Engine, Ids, Offsets, Reference, advised_engine
 from stages.tokenization.pieces import pieces_of
 from stages.tokenization.vocabulary import Vocabulary
 
@@ -39,7 +39,7 @@ def certify_engine(engine: Engine, reference: Reference, vocabulary: Vocabulary)
     texts = [*_HARD, *_probes()]
     starts, ids = engine.encode(*text_views(pa.array(texts, pa.string())))
     for row, text in enumerate(texts):
-        _compare(vocabulary, text.encode(), ids[starts[row] : starts[row + 1]], reference)
+        _compare(vocabulary, text.encode(), ids[starts[row] : starts[row + 1]], engine, reference)
 
 
 def _probes() -> Iterator[str]:
@@ -70,7 +70,7 @@ def certify_rows(
         part = data[start : min(end, start + _MAX_BYTES)].tobytes().decode(errors="ignore").encode()
         whole = len(part) == end - start
         found = ids[starts[row] : starts[row + 1]] if whole else _encode_one(engine, part)
-        _compare(vocabulary, part, found, reference)
+        _compare(vocabulary, part, found, engine, reference)
 
 
 def choose_rows(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8], rows: int) -> npt.NDArray[np.int64]:
@@ -91,7 +91,7 @@ def _encode_one(engine: Engine, text: bytes) -> Ids:
     return engine.encode(offsets, np.frombuffer(text, np.uint8))[1]
 
 
-def _compare(vocabulary: Vocabulary, text: bytes, ids: Ids, reference: Reference) -> None:
+def _compare(vocabulary: Vocabulary, text: bytes, ids: Ids, engine: Engine, reference: Reference) -> None:
     expected = reference.encode_text(text.decode())
     if ids.tolist() == expected:
         return
@@ -101,8 +101,8 @@ def _compare(vocabulary: Vocabulary, text: bytes, ids: Ids, reference: Reference
     before, here = text[max(0, place - 60) : place], text[place : place + 60]
     raise EncoderMismatchError(
         f"vocabulary {vocabulary.name}: token {at} of a text of {len(text)} bytes, at {here!r} after {before!r}, is "
-        f"{ids[at : at + 5].tolist()}..., the reference gives {expected[at : at + 5]}...; use engine='reference' for "
-        "this vocabulary"
+        f"{ids[at : at + 5].tolist()}..., the reference gives {expected[at : at + 5]}...; use "
+        f"engine={advised_engine(vocabulary, engine)!r} for this vocabulary"
     )
 
 

@@ -119,6 +119,17 @@ def open_engine(name: str, vocabulary: Vocabulary, reference: "Reference", devic
     return Program(vocabulary, device=device)
 
 
+def advised_engine(vocabulary: Vocabulary, failed: Engine | None = None) -> str:
+    """The engine for a vocabulary that another one cannot encode: `units` where it can and is not what failed."""
+    from stages.tokenization.training.methods import open_unit_engine  # it imports this module
+
+    try:
+        found = open_unit_engine(vocabulary)
+    except ValueError:
+        return "reference"
+    return "reference" if type(found) is type(failed) else "units"
+
+
 class Reference:
     """What ids are measured by: tiktoken for ranks, Hugging Face tokenizers for a `tokenizer.json`, SentencePiece.
 
@@ -207,7 +218,8 @@ def _gigatoken(vocabulary: Vocabulary) -> BPETokenizer | SentencePieceTokenizer:
             return BPETokenizer.from_tiktoken(file.name, _SCHEMES.get(vocabulary.split, vocabulary.split))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
-            f"gigatoken cannot load vocabulary {vocabulary.name}; set engine='reference'. It says: {error}"
+            f"gigatoken cannot load vocabulary {vocabulary.name}; set engine={advised_engine(vocabulary)!r}. "
+            f"It says: {error}"
         ) from error
 
 

@@ -9,20 +9,14 @@ import numpy.typing as npt
 import torch
 
 from stages.tokenization.classes import class_table
+from stages.tokenization.engines import advised_engine
 from stages.tokenization.pieces import Pieces, byte_alphabet, merges_of, pieces_of
 from stages.tokenization.program.cased import pretoken_starts
 from stages.tokenization.program.characters import NotUtf8Error, read_characters
 from stages.tokenization.program.merge_table import check_order, effective_merges
 from stages.tokenization.scanner import SPLIT_RULES
-from stages.tokenization.training.policies import PATTERNS
-from stages.tokenization.vocabulary import SPLITS, Vocabulary
-
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-_PATTERNS = {pattern: split for split, pattern in PATTERNS.items()} | {_GPT2: "r50k"}
-_PATTERNS |= {SPLITS[split]: split for split in ("r50k", "qwen", "o200k", "tekken")}
-"""Splits of `scanner.SPLIT_RULES` by the pattern that a `tokenizer.json` writes. cl100k as tiktoken writes it is not
-among them: Hugging Face tokenizers reads it otherwise."""
+from stages.tokenization.splits import split_of_json
+from stages.tokenization.vocabulary import Vocabulary
 
 _FOREIGN = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 """Settings of a BPE model that change what it does in ways that the program does not follow."""
@@ -72,16 +66,19 @@ def _byte_ids(vocabulary: Vocabulary, pieces: Pieces) -> npt.NDArray[np.int32]:
 
 def _read_json(vocabulary: Vocabulary) -> tuple[str, bool]:
     """The split of a `tokenizer.json`, and whether a pretoken that is a token is left whole."""
-    config = json.loads(vocabulary.content)
+    config = json.loads(vocabulary.tokenizer_json())
     model = config["model"]
     reason = _foreign(config, model)
-    split = "" if reason else _split_of(config.get("pre_tokenizer"))
+    split = "" if reason else split_of_json(config.get("pre_tokenizer"))
     if not (split or reason):
         reason = f"it splits by {json.dumps(config.get('pre_tokenizer'))[:300]}, none of the known splits"
     if split and model.get("ignore_merges") and (name := _made_by_text(config, split)):
         reason = f"the special token {name!r} is a word that text can hold, and ignore_merges would make it"
     if reason:
-        raise ValueError(f"vocabulary {vocabulary.name}: {reason}; engine='torch' cannot encode it")
+        raise ValueError(
+            f"vocabulary {vocabulary.name}: {reason}; engine='torch' cannot encode it, "
+            f"use engine={advised_engine(vocabulary)!r}"
+        )
     return split, bool(model.get("ignore_merges"))
 
 
@@ -113,19 +110,3 @@ def _made_by_text(config: dict[str, Any], split: str) -> str:
         if pretoken_starts(characters, SPLIT_RULES[split]).sum() == 1:
             return name
     return ""
-
-
-def _split_of(pre_tokenizer: dict[str, Any] | None) -> str:
-    """The split of these pre-tokenizers of a `tokenizer.json`; empty if it is none of the known."""
-    parts = [pre_tokenizer] if pre_tokenizer else []
-    if parts and parts[0]["type"] == "Sequence":
-        parts = parts[0]["pretokenizers"]
-    if not parts or parts[-1]["type"] != "ByteLevel" or parts[-1].get("add_prefix_space", True):
-        return ""
-    if len(parts) == 1:
-        return "r50k" if parts[0].get("use_regex", True) else ""
-    if len(parts) > 2 or parts[0]["type"] != "Split" or parts[-1].get("use_regex", True):
-        return ""
-    isolated = parts[0]["behavior"] == "Isolated" and not parts[0]["invert"]
-    matches = parts[0]["behavior"] == "Removed" and parts[0]["invert"]
-    return _PATTERNS.get(parts[0]["pattern"].get("Regex", ""), "") if isolated or matches else ""

@@ -9,7 +9,7 @@ import pytest
 import tokenizers
 
 from stages.text_views import text_views
-from stages.tokenization.certify import certify_engine
+from stages.tokenization.certify import EncoderMismatchError, certify_engine
 from stages.tokenization.encode import EncodeConfig, encode_stage
 from stages.tokenization.engines import Gigatoken, Reference
 from stages.tokenization.pieces import merges_of, pieces_of
@@ -108,3 +108,27 @@ def test_a_hybrid_is_for_units_alone():
     for use in (pieces_of, merges_of, Gigatoken):
         with pytest.raises(ValueError, match=r"made is a hybrid, no tokenizer\.json: only engine='units' knows it"):
             use(vocabulary)
+
+
+@pytest.mark.parametrize("other", ["gigatoken", "torch"])
+@pytest.mark.parametrize(("method", "config", "engine"), CASES, ids=NAMES)
+def test_engines_that_cannot_encode_a_file_advise_units(method, config, engine, other, tmp_path):
+    if other == "torch":
+        pytest.importorskip("torch")
+    content = method.train(method.count(TEXTS, IDS, config.cuts), config, ["<|endoftext|>"])
+    path = tmp_path / f"{method.name}.json"
+    path.write_bytes(content)
+    chosen = EncodeConfig(vocabulary=str(path), vocabulary_sha256=sha256(content).hexdigest(), engine=other)
+    with pytest.raises((ValueError, EncoderMismatchError), match="engine='units'") as caught:
+        encode_stage(chosen).stage.open(chosen)
+    assert "engine='reference'" not in str(caught.value)
+
+
+def test_units_that_differ_advise_the_reference(monkeypatch):
+    method, config, _ = CASES[0]
+    content = method.train(method.count(TEXTS, IDS, config.cuts), config, [])
+    vocabulary = Vocabulary(name="made", content=content, split="", special_tokens={})
+    made, reference = UnitEngine(vocabulary), Reference(vocabulary)
+    monkeypatch.setattr(made, "_max_chars", 1)
+    with pytest.raises(EncoderMismatchError, match="use engine='reference' for this vocabulary"):
+        certify_engine(made, reference, vocabulary)
