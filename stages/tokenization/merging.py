@@ -43,8 +43,9 @@ class Merger:
             )
         _check(self._merges, self._bytes)
         self._pairs = build_pairs(self._merges, self._bytes, count_slots(len(self._merges)))
-        self._shortcuts = _NONE
-        self._shortcuts = self._prove(_spell(self._merges, self._bytes) if pieces is None else pieces, whole)
+        self._shortcuts, self._unmade = self._prove(
+            _spell(self._merges, self._bytes) if pieces is None else pieces, whole
+        )
 
     def encode(
         self, offsets: Longs, data: npt.NDArray[np.uint8], limit: int | None = None
@@ -58,7 +59,7 @@ class Merger:
         if limit is not None and limit < 0:
             raise ValueError(f"limit must not be negative, got {limit}")
         limit = NEVER if limit is None or limit >= len(self._merges) else limit
-        return self._encode(offsets, data, limit, np.zeros(0, np.uint64), 0.0)
+        return self._encode(offsets, data, limit, np.zeros(0, np.uint64), 0.0, self._shortcuts)
 
     def encode_dropout(
         self, offsets: Longs, data: npt.NDArray[np.uint8], keys: Keys, dropout: float
@@ -68,39 +69,56 @@ class Merger:
         Provilkov et al. 2020, algorithm 1: each step drops every possible merge with probability p, applies the first
         of those left, and ends when none is. Here merges are drawn in their order until one stays, and those dropped
         come back after it: a step asks only for the first that stays, so the chances are the same and a step costs
-        1 / (1 - p) draws instead of one per byte. `keys` has one stream per piece. No piece is taken whole.
+        1 / (1 - p) draws instead of one per byte. `keys` has one stream per piece. With `whole`, a piece that is a
+        token which merges do not lead to stays that token; no other is taken whole.
         """
         if len(keys) != len(offsets) - 1:
             raise ValueError(f"{len(keys)} keys for {len(offsets) - 1} pieces; give each piece its own")
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout must be a probability from 0 to 1, got {dropout}")
-        return self._encode(offsets, data, NEVER, keys, dropout)
+        return self._encode(offsets, data, NEVER, keys, dropout, self._unmade)
 
     def _encode(
-        self, offsets: Longs, data: npt.NDArray[np.uint8], limit: int, keys: Keys, dropout: float
+        self,
+        offsets: Longs,
+        data: npt.NDArray[np.uint8],
+        limit: int,
+        keys: Keys,
+        dropout: float,
+        shortcuts: Shortcuts,
     ) -> tuple[npt.NDArray[np.int32], Ids]:
         size = int(offsets[-1] - offsets[0])
         if size >= 1 << 31:
             raise ValueError(f"{size} bytes of pieces do not fit 32-bit offsets; encode them in several calls")
         starts, ids = np.zeros(len(offsets), np.int32), np.empty(size, np.int32)
-        table, needed, piece_offsets, pieces, longest = self._shortcuts if len(keys) == 0 else _NONE
+        table, needed, piece_offsets, pieces, longest = shortcuts
         total = encode_pieces(
             fixed(offsets, np.int64), fixed(data, np.uint8), self._bytes, *self._pairs,
             table, needed, piece_offsets, pieces, longest, limit, fixed(keys, np.uint64), float(dropout), starts, ids,
         )  # fmt: skip
         return starts, ids[:total].copy() if 2 * total < size else ids[:total]
 
-    def _prove(self, pieces: Pieces, whole: bool) -> Shortcuts:
-        """The table of tokens that a piece with their bytes becomes at once: proved by merging them, or `whole`."""
+    def _prove(self, pieces: Pieces, whole: bool) -> tuple[Shortcuts, Shortcuts]:
+        """The tables of tokens that a piece with their bytes becomes at once: proved by merging them, or `whole`.
+
+        The second is of those alone that are not proved.
+        """
         offsets, data = fixed(pieces.offsets, np.int64), fixed(pieces.data, np.uint8)
-        starts, ids = self._encode(offsets, data, NEVER, np.zeros(0, np.uint64), 0.0)
+        starts, ids = self._encode(offsets, data, NEVER, np.zeros(0, np.uint64), 0.0, _NONE)
         is_alone = np.diff(starts) == 1
         is_itself = np.zeros(len(pieces), np.bool_)
         is_itself[is_alone] = ids[starts[:-1][is_alone]] == np.flatnonzero(is_alone)
-        taken = (np.diff(offsets) > 0) & (is_itself | whole)
         needed = np.where(is_itself, _last_merges(self._merges, self._bytes, len(pieces)), NEVER - 1).astype(np.int32)
-        table = build_pieces(offsets, data, taken, count_slots(int(taken.sum())))
-        return table, needed, offsets, data, int(np.diff(offsets)[taken].max(initial=0))
+        taken = np.diff(offsets) > 0
+        return (
+            _shortcuts(offsets, data, needed, taken & (is_itself | whole)),
+            _shortcuts(offsets, data, needed, taken & ~is_itself & whole),
+        )
+
+
+def _shortcuts(offsets: Longs, data: npt.NDArray[np.uint8], needed: Ids, taken: npt.NDArray[np.bool_]) -> Shortcuts:
+    table = build_pieces(offsets, data, taken, count_slots(int(taken.sum())))
+    return table, needed, offsets, data, int(np.diff(offsets)[taken].max(initial=0))
 
 
 def _check(merges: Ids, byte_ids: Ids) -> None:

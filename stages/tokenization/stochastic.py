@@ -5,6 +5,7 @@ order change nothing. The bytes that the tokens spell stay the same. Tokens with
 document, and ids outside the vocabulary stay where they are.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from stages.tokenization.merging import Merger
 from stages.tokenization.merging_tables import build_pieces, count_slots
 from stages.tokenization.pieces import Pieces, merges_of, pieces_of
 from stages.tokenization.scanner import SPLIT_RULES, pretoken_starts
+from stages.tokenization.splits import split_of
 from stages.tokenization.stochastic_kernels import (
     count_texts,
     find_splits,
@@ -104,7 +106,7 @@ class DropoutConfig:
     """Probability that a possible merge is left out at a step."""
     seed: int = 0
     split: str = ""
-    """How text is cut before merging, for a `tokenizer.json`, which does not name its split; empty for ranks."""
+    """How text is cut before merging; empty takes what the vocabulary says, anything else must be that."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
@@ -114,21 +116,22 @@ class DropoutConfig:
 
 
 class BpeDropout:
-    """Merges the bytes of the tokens again, leaving out merges at random (Provilkov et al. 2020); see `Merger`."""
+    """Merges the bytes of the tokens again, leaving out merges at random (Provilkov et al. 2020); see `Merger`.
+
+    At rate 0 the tokens of the vocabulary's own encoder stay as they are. Added tokens, which are found in text before
+    it is cut, stay at any rate.
+    """
 
     def __init__(self, vocabulary: Vocabulary, config: DropoutConfig) -> None:
-        """Raises ValueError for a vocabulary that is no byte-level BPE, or whose split is not known."""
+        """Raises ValueError for a vocabulary that is no byte-level BPE, or that does not cut text by a known split."""
         self._config = config
-        self._split = vocabulary.split or config.split
-        if self._split not in SPLIT_RULES:
-            known = ", ".join(SPLIT_RULES)
-            raise ValueError(f"vocabulary {vocabulary.name} does not name its split; set split to one of {known}")
-        pieces = pieces_of(vocabulary)
+        pieces, is_whole = _merged_pieces(vocabulary)
+        self._split = _checked_split(vocabulary, config.split)
         byte_ids = np.full(256, -1, np.int32)
         single = np.flatnonzero(pieces.lengths == 1)[::-1]
         byte_ids[pieces.data[pieces.offsets[single]]] = single
         try:
-            self._merger = Merger(merges_of(vocabulary), byte_ids, False)
+            self._merger = Merger(merges_of(vocabulary), byte_ids, is_whole, pieces=pieces)
         except ValueError as error:
             raise ValueError(f"vocabulary {vocabulary.name} is no byte-level BPE: {error}") from error
         self._pieces = fixed(pieces.offsets, np.int64), fixed(pieces.data, np.uint8)
@@ -161,6 +164,34 @@ class BpeDropout:
         out, borders = np.empty(len(merged) + num_texts, np.int32), np.zeros(len(tokens) + 1, np.int64)
         join_texts(first_text, kept, texts, first, piece_starts, fixed(merged, np.int32), borders, out)
         return list_array(borders, out, tokens.type, nulls)
+
+
+def _merged_pieces(vocabulary: Vocabulary) -> tuple[Pieces, bool]:
+    """Bytes of the tokens that merging makes, and whether a pretoken that is a token is that token without merges."""
+    pieces = pieces_of(vocabulary)
+    if vocabulary.kind == "ranks":
+        return pieces, True
+    config = json.loads(vocabulary.tokenizer_json())
+    added = [int(token["id"]) for token in config.get("added_tokens") or []]
+    lengths = pieces.lengths.astype(np.int64)
+    kept = np.ones(len(lengths), np.bool_)
+    kept[added] = False
+    data = pieces.data[np.repeat(kept, lengths)]
+    offsets = np.concatenate([[0], np.cumsum(np.where(kept, lengths, 0))])
+    return Pieces(offsets=offsets, data=data), bool(config["model"].get("ignore_merges"))
+
+
+def _checked_split(vocabulary: Vocabulary, wanted: str) -> str:
+    """The split of the vocabulary. Raises ValueError where it is none of the known or not the one wanted."""
+    split = split_of(vocabulary)
+    if not split:
+        raise ValueError(
+            f"vocabulary {vocabulary.name} cuts text in none of the known ways ({', '.join(SPLIT_RULES)}), so its "
+            "merges cannot be made again; use StochasTok"
+        )
+    if wanted and wanted != split:
+        raise ValueError(f"vocabulary {vocabulary.name} cuts text by {split}, not by {wanted}; leave split empty")
+    return split
 
 
 def _keys(

@@ -1,6 +1,7 @@
 """Stochastic views: the text stays, chances are those of the papers, and nothing but (seed, epoch, id) decides."""
 
 import hashlib
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from stages.text_views import text_views
 from stages.tokenization import stochastic
 from stages.tokenization.engines import Reference
 from stages.tokenization.pieces import Pieces, pieces_of
-from stages.tokenization.scanner import pretoken_starts
+from stages.tokenization.scanner import SPLIT_RULES, pretoken_starts
 from stages.tokenization.stochastic import BpeDropout, DropoutConfig, StochasTok, StochasTokConfig
-from stages.tokenization.vocabulary import load_vocabulary
+from stages.tokenization.training.methods import SUPERBPE
+from stages.tokenization.training.superwords import SuperwordConfig
+from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
 from tests.golden import digest
 from tests.stages.tokenization.test_encode import save_trained
 
@@ -180,14 +183,58 @@ def test_dropout_merges_inside_the_pieces_of_the_split_alone():
     assert all(size for size, _ in pairwise(sizes))
 
 
-def test_dropout_with_a_tokenizer_json_needs_its_split(tmp_path):
-    config = save_trained(tmp_path / "tokenizer.json")
-    vocabulary = load_vocabulary(config.vocabulary, sha256=config.vocabulary_sha256)
-    with pytest.raises(ValueError, match="does not name its split; set split to one of r50k"):
-        BpeDropout(vocabulary, DropoutConfig())
-    view, reference = BpeDropout(vocabulary, DropoutConfig(rate=0.0, split="r50k")), Reference(vocabulary)
+def test_dropout_takes_the_split_of_a_tokenizer_json_and_refuses_another(tmp_path):
+    vocabulary = saved(tmp_path, save_trained(tmp_path / "tokenizer.json"))
+    reference = Reference(vocabulary)
     tokens = token_lists([reference.encode_text(text) for text in TEXTS])
-    assert view.view(tokens, ids_of(4), epoch=0).to_pylist() == tokens.to_pylist()
+    for split in ("", "r50k"):
+        view = BpeDropout(vocabulary, DropoutConfig(rate=0.0, split=split))
+        assert view.view(tokens, ids_of(4), epoch=0).to_pylist() == tokens.to_pylist()
+    with pytest.raises(ValueError, match="cuts text by r50k, not by llama3; leave split empty"):
+        BpeDropout(vocabulary, DropoutConfig(split="llama3"))
+    with pytest.raises(ValueError, match="cl100k_base cuts text by cl100k, not by o200k"):
+        BpeDropout(load_vocabulary("cl100k_base"), DropoutConfig(split="o200k"))
+
+
+@pytest.mark.parametrize("split", ["", *SPLIT_RULES])
+def test_dropout_refuses_superwords_under_any_split(tmp_path, split):
+    text = pa.array(["one line of words\n" * 30])
+    config = SuperwordConfig(vocabulary_size=280)
+    content = SUPERBPE.train(SUPERBPE.count(text, ids_of(1), config.cuts), config, ["<|endoftext|>"])
+    vocabulary = Vocabulary(name="super.json", content=content, split="", special_tokens={})
+    with pytest.raises(ValueError, match=r"super.json cuts text in none of the known ways \(r50k, cl100k, llama3"):
+        BpeDropout(vocabulary, DropoutConfig(split=split))
+
+
+def saved(folder, config, edit=None):
+    """The vocabulary of a `tokenizer.json` in this folder, changed first."""
+    path = folder / "tokenizer.json"
+    if edit is not None:
+        content = json.loads(path.read_bytes())
+        edit(content)
+        path.write_text(json.dumps(content))
+    return load_vocabulary(config.vocabulary, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_dropout_of_nothing_keeps_added_tokens_and_those_that_no_merge_makes(tmp_path):
+    def edit(content):
+        vocab, first = content["model"]["vocab"], content["added_tokens"][0]
+        content["model"]["ignore_merges"] = True
+        content["added_tokens"].append(first | {"id": len(vocab) + 1, "content": "<div>", "special": False})
+        vocab["\u0120zqzq"] = len(vocab)
+
+    vocabulary = saved(tmp_path, save_trained(tmp_path / "tokenizer.json"), edit)
+    reference, pieces = Reference(vocabulary), pieces_of(vocabulary)
+    whole, added = len(pieces) - 2, len(pieces) - 1
+    texts = ["x  <div> return zqzq  zqzq\n", "zqzq<div>", " zqzqzq import numpy  "]
+    tokens = token_lists([reference.encode_text(text) for text in texts])
+    assert {whole, added} <= set(tokens.flatten().to_pylist())
+    view = BpeDropout(vocabulary, DropoutConfig(rate=0.0))
+    assert view.view(tokens, ids_of(3), epoch=0).to_pylist() == tokens.to_pylist()
+    every = BpeDropout(vocabulary, DropoutConfig(rate=1.0)).view(tokens, ids_of(3), epoch=0).to_pylist()
+    assert [pieces.decode(row).decode() for row in every] == texts
+    assert every[1][-1] == added
+    assert [pieces.lengths[token] for token in every[1]] == [1, 1, 1, 1, 5]
 
 
 def test_vocabularies_and_arguments_that_cannot_be_used_are_refused(tmp_path):
