@@ -3,8 +3,7 @@
 Memory: 30 bytes per byte of the texts of one language.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,10 +19,9 @@ from stages.tokenization.certify import certify_engine
 from stages.tokenization.engines import Engine, Ids, Offsets, Reference, open_engine
 from stages.tokenization.merging import Merger
 from stages.tokenization.pieces import Pieces, merges_of, pieces_of
-from stages.tokenization.scanner import SPLIT_RULES
 from stages.tokenization.scanner_counts import count_pretokens
-from stages.tokenization.training.policies import pattern_of
-from stages.tokenization.vocabulary import SPLITS, Vocabulary
+from stages.tokenization.splits import split_of
+from stages.tokenization.vocabulary import Vocabulary
 
 Counts = npt.NDArray[np.int64]
 
@@ -84,7 +82,7 @@ class Measured:
     @cached_property
     def split(self) -> str:
         """How it cuts text, by name; empty where that is none of those known."""
-        return self.vocabulary.split or ("" if self.vocabulary.is_model else _split_of_json(self.vocabulary.content))
+        return split_of(self.vocabulary)
 
     @property
     def size(self) -> int | None:
@@ -105,20 +103,6 @@ def byte_ids(pieces: Pieces) -> npt.NDArray[np.int32]:
     ids = np.full(256, -1, np.int32)
     ids[pieces.data[pieces.offsets[single]]] = single
     return ids
-
-
-def _split_of_json(content: bytes) -> str:
-    """The split whose pattern a tokenizer.json has."""
-    pending, found = [json.loads(content).get("pre_tokenizer") or {}], ""
-    patterns = {pattern: name for name, pattern in SPLITS.items()} | {pattern_of(name): name for name in SPLIT_RULES}
-    while pending:
-        part = pending.pop()
-        pending += part.get("pretokenizers") or []
-        pattern = part.get("pattern")
-        found = found or patterns.get(pattern.get("Regex", "") if isinstance(pattern, Mapping) else "", "")
-        if part.get("type") == "ByteLevel" and part.get("use_regex", True):
-            found = found or "r50k"
-    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +154,7 @@ class Oddities:
     """Tokens that a model may never learn: what glitch tokens come from."""
 
     unreachable: int | None
-    """Tokens that no text encodes to: their own bytes are merged to others, or cut by the split."""
+    """Tokens that no text encodes to: their own bytes become others, by the split or by merges."""
     unseen: int
     """Tokens that the sample does not have, without special ones."""
     seen_once: int
@@ -201,19 +185,20 @@ def find_oddities(measured: Measured, counts: Counts) -> Oddities | None:
 
 
 def _unreachable(measured: Measured, pieces: Pieces) -> npt.NDArray[np.bool_]:
-    """Tokens whose own bytes are not merged to them, and those that are text and that the vocabulary encodes apart."""
+    """Tokens that are text and that the vocabulary encodes to something else; of those that are part of a character,
+    which no text is by itself, the ones whose bytes are not merged to them."""
     assert measured.merger is not None
     starts, ids = measured.merger.encode(pieces.offsets, pieces.data)
     wrong = (pieces.lengths > 0) & ~_is_itself(starts.astype(np.int64), ids, np.arange(len(pieces)))
     texts, tokens = [], []
-    for token in np.flatnonzero((pieces.lengths > 0) & ~wrong).tolist():
+    for token in np.flatnonzero(pieces.lengths > 0).tolist():
         try:
             texts.append(pieces[token].decode())
             tokens.append(token)
         except UnicodeDecodeError:
-            continue  # part of a character: no text by itself
-    alone = _is_itself(*measured.encode(pa.array(texts, pa.string())), np.array(tokens, np.int64))
-    wrong[np.array(tokens, np.int64)[~alone]] = True
+            continue
+    chosen = np.array(tokens, np.int64)
+    wrong[chosen] = ~_is_itself(*measured.encode(pa.array(texts, pa.string())), chosen)
     return wrong
 
 

@@ -149,6 +149,21 @@ def test_oddities_are_the_tokens_that_no_text_becomes(trained, tmp_path):
     assert strange.examples["unreachable"] == ["901: b'zzz'"]
 
 
+def test_a_token_that_text_becomes_without_merges_is_reachable(trained, tmp_path):
+    config = json.loads(trained.vocabulary.content)
+    size = len(config["model"]["vocab"])
+    config["added_tokens"].append(config["added_tokens"][0] | {"id": size, "content": "<div>", "special": False})
+    path = tmp_path / "forced.json"
+    path.write_text(json.dumps(config))
+    forced = open_vocabulary(str(path))
+    assert tokens_of(forced, "<div>") == [size]
+    assert find_oddities(forced, np.zeros(0, np.int64)).unreachable == 0
+    config["model"] |= {"ignore_merges": True}
+    config["model"]["vocab"]["zzz"] = size + 1
+    path.write_text(json.dumps(config))
+    assert find_oddities(open_vocabulary(str(path)), np.zeros(0, np.int64)).unreachable == 0
+
+
 @settings(max_examples=100)
 @given(st.lists(st.sampled_from(["    ", "        ", "x", "if y:", " ", "\n", "\r\n", "é", "\t", "0.5"]), max_size=20))
 def test_formatting_changes_white_space_only(parts):
