@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from stages.embed.vectors import Floats
 
-_VECTORS_PER_CLUSTER, _MIN_VECTORS = 50, 10_000
+_VECTORS_PER_CLUSTER, _MIN_VECTORS = 20, 10_000
 """Vectors that are looked at, and at least; the first ones, where there are more."""
 
 
 def greedy_seeds(vectors: Floats, clusters: int, generator: np.random.Generator) -> Floats:
     """float32[K, d]: K of the vectors float32[n, d], which are of unit length; n is at least K.
 
-    About 2 * K * n * d * (2 + log K) flops, with 50 K or 10,000 for a larger n.
+    About 2 * K * n * d * (2 + log K) flops, with 20 K or 10,000 for a larger n.
     """
     looked_at = vectors[: max(clusters * _VECTORS_PER_CLUSTER, _MIN_VECTORS)]
     trials = 2 + int(np.log(clusters))
