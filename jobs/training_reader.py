@@ -65,7 +65,8 @@ class SequenceDataset(IterableDataset[Sample]):
     """Every sequence once per epoch, over all ranks and workers together.
 
     `state_dict` and `load_state_dict` as `StatefulDataLoader` calls them: the position is exact, and a state goes on
-    with the same packing, rank, number of ranks and of workers. `set_epoch` before an epoch gives it its own order.
+    with the same packing, domains, seed, rank, number of ranks and of workers. `set_epoch` before an epoch gives it its
+    own order.
     """
 
     def __init__(self, version: Version, config: ReaderConfig) -> None:
@@ -73,8 +74,10 @@ class SequenceDataset(IterableDataset[Sample]):
         self._version, self._config = version, config
         self._packing = version.packing(config.packing)
         files = version.files(config.packing, config.domains or None)
-        domains = sorted({file.data.split("/")[1] for file in files}) if config.is_mixed else [""]
-        self._streams = [[f for f in files if not name or f.data.split("/")[1] == name] for name in domains]
+        domains = sorted({_domain(file) for file in files})
+        self._domains = [[name] for name in domains] if config.is_mixed else [domains]
+        """Of each stream."""
+        self._streams = [[file for file in files if _domain(file) in names] for names in self._domains]
         self._epoch = 0
         self._taken = [0] * len(self._streams)
         self._resumed: dict[str, Any] | None = None
@@ -89,20 +92,25 @@ class SequenceDataset(IterableDataset[Sample]):
             return dict(self._resumed)
         consumer, consumers = self._place()
         return {
-            "packing": self._packing.identity,
+            **self._order(),
             "consumer": consumer,
             "consumers": consumers,
             "epoch": self._epoch,
             "taken": list(self._taken),
         }
 
+    def _order(self) -> dict[str, Any]:
+        """What decides which sequences come when, beside the reader's place and the epoch."""
+        return {"packing": self._packing.identity, "domains": self._domains, "seed": self._config.seed}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there with the next iterator. Raises ValueError for a state of another packing."""
-        if state["packing"] != self._packing.identity or len(state["taken"]) != len(self._streams):
-            raise ValueError(
-                f"the state is of packing {state['packing']} with {len(state['taken'])} streams, this reader's is "
-                f"{self._packing.identity} with {len(self._streams)}; open those that it was saved with"
-            )
+        """Go on from there with the next iterator. Raises ValueError for another packing, seed or other domains."""
+        for name, own in self._order().items():
+            if state.get(name) != own:
+                raise ValueError(
+                    f"the state is of {name} {state.get(name)}, this reader's is {own}; open the version and the "
+                    "reader that it was saved with"
+                )
         self._resumed = state
 
     def __iter__(self) -> Iterator[Sample]:
@@ -148,11 +156,15 @@ class SequenceDataset(IterableDataset[Sample]):
         """The rows of a share in the order of the epoch, and the documents that they are of."""
         index, documents = self._version.read_index(share.file), self._version.read_documents(share.file.data)
         index.check(documents, self._packing.sequence_length, self._version.url(share.file.path))
-        rows = _order(len(index), self._config.seed, self._epoch)
+        rows = _shuffle(len(index), self._config.seed, self._epoch)
         return _take(index, rows[share.first :: share.step]), documents
 
 
-def _order(rows: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+def _domain(file: PackingFile) -> str:
+    return file.data.split("/")[1]
+
+
+def _shuffle(rows: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """Rows of a file: as they are in the first epoch, by a hash of (seed, epoch, row) in the others."""
     if not epoch:
         return np.arange(rows)

@@ -272,7 +272,9 @@ def test_a_loaded_state_is_the_state(version: Version) -> None:
 def test_a_state_of_something_else_is_refused(version: Version) -> None:
     state = own_reader(version, 0).state_dict()
     other = SequenceDataset(version, ReaderConfig(packing="concatenate-32", world_size=WORLD))
-    with pytest.raises(ValueError, match="open those that it was saved with"):
+    with pytest.raises(
+        ValueError, match=r"the state is of packing .*open the version and the reader that it was saved"
+    ):
         other.load_state_dict(state)
     rank = own_reader(version, 1)
     rank.load_state_dict(state)
@@ -280,6 +282,28 @@ def test_a_state_of_something_else_is_refused(version: Version) -> None:
         next(iter(rank))
     with pytest.raises(ValueError, match="expected 0 to 1"):
         ReaderConfig(packing=PACKING, rank=2, world_size=2)
+
+
+def test_a_state_of_another_seed_or_other_domains_is_refused(version: Version) -> None:
+    def reader(**values: Any) -> SequenceDataset:
+        return SequenceDataset(version, ReaderConfig(packing=PACKING, **values))
+
+    first = reader(seed=1, domains=("python", "text"))
+    first.set_epoch(1)
+    until(iter(first), 5)
+    state = saved(first.state_dict())
+    for values, message in (
+        ({"seed": 2, "domains": ("python", "text")}, "the state is of seed 1, this reader's is 2"),
+        ({"seed": 1, "domains": ("markdown", "text")}, r"the state is of domains \[\['python'\], \['text'\]\], this"),
+        ({"seed": 1, "domains": ("python", "text"), "is_mixed": False}, r"this reader's is \[\['python', 'text'\]\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            reader(**values).load_state_dict(state)
+    second = reader(seed=1, domains=("text", "python"))
+    second.load_state_dict(state)
+    assert second.state_dict() == state
+    with pytest.raises(ValueError, match="the state is of seed None"):
+        second.load_state_dict({name: value for name, value in state.items() if name != "seed"})
 
 
 def test_shards_that_do_not_divide_are_skipped_through(exported: Path, rows: list[bytes]) -> None:
