@@ -50,6 +50,13 @@ ARROW = {
         ("schemas.corpus", "SEQUENCES"),
         ("schemas.corpus", "INDEX"),
         ("schemas.corpus", "SUMMARY"),
+        ("schemas.corpus", "MIXED"),
+    ),
+    "Mixtures": (
+        ("schemas.mixtures", "DOMAIN_SAMPLE"),
+        ("schemas.mixtures", "MIXTURES"),
+        ("schemas.mixtures", "MIXTURE_RUNS"),
+        ("schemas.mixtures", "MIXTURE_RESULT"),
     ),
 }
 """Titles of sections, with the schemas of each: module and name."""
@@ -67,7 +74,18 @@ NAMES = {
 }
 """Names that columns hold, by section: title, where they are defined, head of the table, names with meanings."""
 
-MODELS = ("Manifest", "FileEntry", "Packing", "PackingFile", "SourceEntry", "FunnelEntry", "StepEntry", "Record")
+MODELS = (
+    "Manifest",
+    "FileEntry",
+    "Packing",
+    "PackingFile",
+    "Mixture",
+    "MixtureDomain",
+    "SourceEntry",
+    "FunnelEntry",
+    "StepEntry",
+    "Record",
+)
 """Classes of `schemas.manifest`, in the order of the page."""
 
 _HEAD = """# Schemas

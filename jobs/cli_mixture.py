@@ -13,6 +13,81 @@ def mixture() -> None:
     """Mixtures of domains: find weights, and make the corpus that has them."""
 
 
+@mixture.command("search")
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.option("--tokens", required=True, type=click.IntRange(min=1), help="Tokens of the corpus that is to be mixed.")
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="[NAME[*WEIGHT]:]SET=NUMBER,...",
+    help="What the mixture is for: validation sets with their weights; repeatable.  [default: every set alike]",
+)
+@click.option(
+    "--validation",
+    metavar="NAME[@VERSION]",
+    shell_complete=complete_corpus,
+    help="A version whose domains are the validation sets.  [default: documents that CORPUS holds out]",
+)
+@click.option(
+    "--proxy", type=click.Choice(["ngram", "gpt"]), default="ngram", show_default=True, help="What is trained."
+)
+@click.option("--proxy-tokens", type=click.IntRange(min=1), help="Units that a proxy learns from.  [default: 1000000]")
+@click.option("--unit", type=click.Choice(["tokens", "bytes"]), help="Of a proxy.  [default: ngram tokens, gpt bytes]")
+@click.option("--order", type=int, help="With --proxy ngram: longest n-grams.  [default: 3]")
+@click.option("--layers", type=int, help="With --proxy gpt.  [default: 3]")
+@click.option("--width", type=int, help="With --proxy gpt.  [default: 128]")
+@click.option("--context", type=int, help="With --proxy gpt: units seen at once.  [default: 128]")
+@click.option(
+    "--method", default="default", show_default=True, help="How mixtures are proposed and chosen; see the docs."
+)
+@click.option("--rounds", default="", metavar="N,N,...", help="Mixtures of each round.  [default: those of the method]")
+@click.option("--max-epochs", default=4.0, show_default=True, help="How often a domain may be repeated.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
+@click.option("--gpus", default=0.0, show_default=True, help="GPUs of one proxy; with --proxy gpt.")
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="Folder for result.json, a page and plots."
+)
+def search(**values: Any) -> None:
+    """Find the weights at which the domains of CORPUS make the best corpus of so many tokens.
+
+    Small models are trained on mixtures of its token shards and measured in bits per byte. Run it again to go on where
+    it was stopped; `mixture realise` makes the corpus.
+    """
+    from jobs.mixtures import search_command
+
+    edge(search_command.search_mixture)(**values)
+
+
+@mixture.command("predict")
+@click.argument("result", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--weights", type=click.Path(path_type=Path, dir_okay=False), help="JSON with a mixture; RESULT's without."
+)
+@click.option(
+    "--set", "given", multiple=True, metavar="DOMAIN=SHARE", help="Another weight; the others share the rest."
+)
+def predict(**values: Any) -> None:
+    """Say what a mixture would give, by the runs of the search in RESULT (result.json): what if?"""
+    from jobs.mixtures import predict_command
+
+    edge(predict_command.predict_mixture)(**values)
+
+
+predict.params += [json_option()]
+
+
+@mixture.command("report")
+@click.argument("result", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for page and plots."
+)
+def report(**values: Any) -> None:
+    """Draw the search in RESULT (result.json): weights, rounds, predicted and measured, response."""
+    from jobs.mixtures import predict_command
+
+    edge(predict_command.report_mixture)(**values)
+
+
 @mixture.command("realise")
 @click.argument("corpus", shell_complete=complete_corpus)
 @click.option(
@@ -50,10 +125,11 @@ def realise(**values: Any) -> None:
     edge(realise_command.realise_mixture)(**values)
 
 
-realise.params += [
-    site_option(),
-    click.Option(["--store"], metavar="PATH", help="Where shards and corpora live; overrides the site file."),
-    click.Option(["--workers"], type=click.IntRange(min=1), help="CPUs used at once; overrides the site file."),
-    click.Option(["--local"], is_flag=True, help="Run in this process, without Ray."),
-    json_option(),
-]
+for _command in (search, realise):
+    _command.params += [
+        site_option(),
+        click.Option(["--store"], metavar="PATH", help="Where shards and corpora live; overrides the site file."),
+        click.Option(["--workers"], type=click.IntRange(min=1), help="CPUs used at once; overrides the site file."),
+        click.Option(["--local"], is_flag=True, help="Run in this process, without Ray."),
+        json_option(),
+    ]

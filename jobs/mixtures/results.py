@@ -1,0 +1,177 @@
+"""What a search is about and what it found, as the JSON of `schemas.mixture_result`, and back to runs to learn from."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from jobs.mixtures.anchors import measured
+from jobs.mixtures.method import Choice
+from jobs.mixtures.runs import Runs, mixture_id
+from jobs.mixtures.space import Floats, MixtureSpace
+from jobs.proxies.objective import Objective, Target
+from jobs.proxies.pools import count_shares
+from pipeline.errors import NotFoundError, RecipeError
+from pipeline.fingerprint import digest
+from schemas.mixture_result import DomainResult, MixtureResult, RunResult, TargetResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Measured mixtures."""
+
+    mixtures: Floats
+    """float64[N, K]."""
+    bits_per_byte: Floats
+    """float64[N, S]: of a proxy on every validation set."""
+    rounds: tuple[int, ...]
+    """Round of each, from 1; 0 for the mixture that was chosen in the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Searched:
+    """What a search is about, known before any run."""
+
+    space: MixtureSpace
+    objective: Objective
+
+    @property
+    def key(self) -> str:
+        """Digest of all of it."""
+        return digest(self.space, self.objective)
+
+    def runs(self, evidence: Evidence) -> Runs:
+        """The evidence as losses of the targets."""
+        losses = self.objective.losses(evidence.bits_per_byte)
+        return Runs(mixtures=evidence.mixtures, losses=losses, target_weights=self.objective.target_weights)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a result says of how it was found."""
+
+    corpus: str
+    method: str
+    proxy: object
+    """As canonical JSON."""
+    vocabulary: str
+    seed: int
+
+
+def conclude(settings: Settings, searched: Searched, evidence: Evidence, choice: Choice) -> MixtureResult:
+    """The result of all runs, of which the last measured the choice.
+
+    A choice that measured worse than an anchor gives way to the best measured mixture, which is never worse than one.
+    """
+    space, runs = searched.space, searched.runs(evidence)
+    anchors = _measured_anchors(space, runs)
+    fell_back = bool(anchors) and float(runs.objective[-1]) > min(anchors.values())
+    best = int(np.argmin(runs.objective)) if fell_back else len(runs) - 1
+    weights, losses = runs.mixtures[best], runs.losses[best]
+    predicted = [None if fell_back else _number(loss) for loss in choice.predicted]
+    deviation = [None if fell_back else _number(value) for value in choice.deviation]
+    return MixtureResult(
+        corpus=settings.corpus,
+        method=settings.method,
+        predictor=choice.predictor,
+        proxy=settings.proxy,
+        vocabulary=settings.vocabulary,
+        seed=settings.seed,
+        target_tokens=space.target_tokens,
+        max_epochs=space.max_epochs,
+        fell_back=fell_back,
+        beats_proportional=None if fell_back else _number(choice.beats_proportional),
+        objective=float(runs.objective[best]),
+        anchors=anchors,
+        weights=dict(zip(space.domains, weights.tolist(), strict=True)),
+        domains=domain_results(space, weights, deviation),
+        validation_sets=list(searched.objective.sets),
+        targets=[
+            TargetResult(name=t.name, share=t.weight, sets=dict(t.sets), predicted=p, measured=float(loss))
+            for t, p, loss in zip(searched.objective.targets, predicted, losses, strict=True)
+        ],
+        runs=[
+            RunResult(mixture_id=mixture_id(row).hex(), round=number, weights=row.tolist(), bits_per_byte=bits.tolist())
+            for row, number, bits in zip(evidence.mixtures, evidence.rounds, evidence.bits_per_byte, strict=True)
+        ],
+    )
+
+
+def domain_results(space: MixtureSpace, weights: Floats, deviation: Sequence[float | None]) -> list[DomainResult]:
+    """What a mixture means for every domain."""
+    planned = count_shares(weights, space.target_tokens).tolist()
+    columns = (space.domains, space.tokens, weights, deviation, space.caps, space.epochs(weights), planned)
+    return [
+        DomainResult(
+            name=name,
+            tokens=tokens,
+            weight=float(weight),
+            deviation=spread,
+            cap=float(cap),
+            epochs=float(epochs),
+            planned_tokens=plan,
+        )
+        for name, tokens, weight, spread, cap, epochs, plan in zip(*columns, strict=True)
+    ]
+
+
+def load_result(path: Path) -> MixtureResult:
+    """A result file. Raises NotFoundError where there is none, RecipeError for another kind of file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotFoundError(
+            f"cannot read {path}: {error.strerror}; `mixture search --to` writes result.json"
+        ) from error
+    try:
+        return MixtureResult.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RecipeError(f"{path} is not a result of mixture search: {where}: {first['msg']}") from error
+
+
+def space_of(result: MixtureResult) -> MixtureSpace:
+    """The mixtures that a search was over."""
+    return MixtureSpace(
+        domains=tuple(domain.name for domain in result.domains),
+        tokens=tuple(domain.tokens for domain in result.domains),
+        target_tokens=result.target_tokens,
+        max_epochs=result.max_epochs,
+    )
+
+
+def searched_of(result: MixtureResult) -> Searched:
+    """What a search was about."""
+    targets = tuple(Target(name=t.name, sets=t.sets, weight=t.share) for t in result.targets)
+    return Searched(space=space_of(result), objective=Objective(targets=targets, sets=tuple(result.validation_sets)))
+
+
+def evidence_of(result: MixtureResult) -> Evidence:
+    """The runs of a search. Raises RecipeError where an id is not of its weights."""
+    mixtures = np.array([run.weights for run in result.runs], np.float64)
+    for row, run in zip(mixtures, result.runs, strict=True):
+        if mixture_id(row).hex() != run.mixture_id:
+            raise RecipeError(f"run {run.mixture_id} has other weights than were measured; the result was edited")
+    return Evidence(
+        mixtures=mixtures,
+        bits_per_byte=np.array([run.bits_per_byte for run in result.runs], np.float64),
+        rounds=tuple(run.round for run in result.runs),
+    )
+
+
+def _measured_anchors(space: MixtureSpace, runs: Runs) -> dict[str, float]:
+    """The objective of the anchors among the runs."""
+    found = {}
+    for name, anchor in (("uniform", space.uniform), ("proportional", space.proportional)):
+        value = measured(runs, anchor)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

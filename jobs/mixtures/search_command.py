@@ -1,0 +1,192 @@
+"""`gristmill mixture search`: measure mixtures of a published version's domains, and choose the best one."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.display import watch
+from jobs.execution import scratch_folder
+from jobs.folders import whole_file
+from jobs.inspection import step
+from jobs.looking import existing_storage, print_json, print_line, site_of, standard_output
+from jobs.mixtures.domains import Domains, list_domains, published_domains
+from jobs.mixtures.measuring import ProxyConfig, Text
+from jobs.mixtures.report import write_report
+from jobs.mixtures.search import search
+from jobs.mixtures.search_config import SearchConfig
+from jobs.progress import Tracker
+from jobs.proxies.gpt import GptConfig
+from jobs.proxies.ngram import NgramConfig
+from jobs.proxies.objective import Target
+from jobs.running import run_plan
+from jobs.stored import stored
+from pipeline import catalog
+from pipeline.dataset import Dataset
+from pipeline.errors import RecipeError
+from pipeline.plan import Plan
+from pipeline.site_file import Site
+from pipeline.storage import Storage, open_storage
+from pipeline.store import Store
+from schemas.corpus import DATA
+from schemas.manifest import Manifest
+from schemas.mixture_result import MixtureResult
+
+_PROXY_TOKENS = 1_000_000
+
+
+def search_mixture(
+    *,
+    corpus: str,
+    validation: str | None,
+    to: Path | None,
+    gpus: float,
+    site: Path | None,
+    store: str | None,
+    workers: int | None,
+    local: bool,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Progress on standard error, the result on standard output and, with its plots, in the folder `to`.
+
+    `values` are those of `_config`. Raises RecipeError for values that do not fit each other, NotFoundError for a
+    version that is not there. The same again measures nothing.
+    """
+    started = time.monotonic()
+    place, storage = site_of(site, store, workers, local=local), existing_storage(site, store)
+    manifest, domains = _published(storage, corpus)
+    other = _other(storage, validation, manifest) if validation else None
+    text = Text(vocabulary=manifest.vocabulary, end_of_document=manifest.end_of_document)
+    try:
+        config = _config(text, **values)
+        config.space(list_domains(manifest))
+    except ValueError as error:
+        raise RecipeError(f"mixture search {corpus}: {error}") from error
+    found = search(domains, config, corpus=f"{manifest.name}@{manifest.version}", other=other, gpus=gpus)
+    result, content, made = _run(found, place)
+    if to is not None:
+        with whole_file(to / "result.json") as file:
+            file.write(content)
+        write_report(result, to)
+    if as_json:
+        print_json(result.model_dump() | {"runs_made": made, "seconds": round(time.monotonic() - started, 1)})
+        return
+    print_result(result)
+    work = f"{made:,} steps done" if made else "nothing was left to do"
+    where = f", {to / 'report.html'}" if to else ""
+    print_line(standard_output(), f"{work}, {time.monotonic() - started:.1f} s{where}")
+
+
+def print_result(result: MixtureResult) -> None:
+    """The mixture by domain, and what it is good for."""
+    console = standard_output()
+    sure = "" if result.beats_proportional is None else f", better than proportional: {result.beats_proportional:.0%}"
+    line = f"{result.objective:.4f} bits per byte measured ({len(result.runs)} proxies, method {result.method}{sure})"
+    print_line(console, line, style="bold")
+    anchors = ", ".join(f"{name} {value:.4f}" for name, value in sorted(result.anchors.items()))
+    if anchors:
+        print_line(console, f"anchors: {anchors}")
+    if result.fell_back:
+        print_line(console, "the chosen mixture measured worse than an anchor: this is the best one measured")
+    table = Table(box=None, pad_edge=False)
+    for head in ("domain", "weight", "+-", "tokens", "planned", "epochs"):
+        table.add_column(head, justify="left" if head == "domain" else "right")
+    for domain in sorted(result.domains, key=lambda d: (-d.weight, d.name)):
+        spread = "-" if domain.deviation is None else f"{domain.deviation:.3f}"
+        counts = (f"{domain.tokens:,}", f"{domain.planned_tokens:,}", f"{domain.epochs:.2f}")
+        table.add_row(domain.name, f"{domain.weight:.4f}", spread, *counts)
+    console.print(table)
+    for target in result.targets:
+        expected = "" if target.predicted is None else f", predicted {target.predicted:.4f}"
+        print_line(console, f"target {target.name}: measured {target.measured:.4f}{expected}")
+
+
+def _published(storage: Storage, corpus: str) -> tuple[Manifest, Domains]:
+    manifest = catalog.load(storage, corpus)
+    return manifest, published_domains(stored(step(manifest, "files"), DATA), manifest)
+
+
+def _other(storage: Storage, corpus: str, own: Manifest) -> Domains:
+    manifest, domains = _published(storage, corpus)
+    if (manifest.vocabulary, manifest.end_of_document) != (own.vocabulary, own.end_of_document):
+        raise RecipeError(f"--validation {corpus} has tokens of {manifest.vocabulary}, the corpus of {own.vocabulary}")
+    return domains
+
+
+def _config(
+    text: Text,
+    *,
+    tokens: int,
+    target: Sequence[str],
+    proxy: str,
+    method: str,
+    rounds: str,
+    max_epochs: float,
+    seed: int,
+    **values: Any,
+) -> SearchConfig:
+    """What is searched. Raises ValueError."""
+    return SearchConfig(
+        target_tokens=tokens,
+        proxy=_proxy(proxy, seed, **values),
+        text=text,
+        targets=tuple(parse_target(given) for given in target),
+        method=method,
+        rounds=_rounds(rounds),
+        max_epochs=max_epochs,
+        seed=seed,
+    )
+
+
+def _rounds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(count) for count in text.split(",")) if text else ()
+    except ValueError as error:
+        raise ValueError(f"--rounds {text!r} must be numbers, as in 64,32,16") from error
+
+
+def _proxy(kind: str, seed: int, **values: Any) -> ProxyConfig:
+    given = {"proxy_tokens": _PROXY_TOKENS} | {name: value for name, value in values.items() if value is not None}
+    if kind == "ngram":
+        if wrong := [name for name in ("layers", "width", "context") if name in given]:
+            raise ValueError(f"--{wrong[0]} is for --proxy gpt")
+        return NgramConfig(seed=seed, **given)
+    if "order" in given:
+        raise ValueError("--order is for --proxy ngram")
+    return GptConfig(seed=seed, **given)
+
+
+def parse_target(text: str) -> Target:
+    """`SET=NUMBER,SET=NUMBER`, with `NAME:` or `NAME*WEIGHT:` before it if it has one of its own. Raises ValueError."""
+    head, _, sets = text.rpartition(":")
+    name, star, weight = head.partition("*")
+    shares = dict(parse_share(part) for part in sets.split(","))
+    return Target(name=name or sets, sets=shares, weight=_number(weight, text) if star else 1.0)
+
+
+def parse_share(text: str) -> tuple[str, float]:
+    """`NAME=NUMBER`. Raises ValueError."""
+    name, equals, number = text.rpartition("=")
+    return name, _number(number if equals else "", text)
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{whole!r} must hold NAME=NUMBER, as in python=0.5; a target also NAME*NUMBER:") from error
+
+
+def _run(found: Dataset, site: Site) -> tuple[MixtureResult, bytes, int]:
+    """Run what is missing. Returns the result, its JSON, and how many shards were made."""
+    plan = Plan(targets=(found,), store=Store(open_storage(site.store)), scratch=scratch_folder(site))
+    tracker = Tracker(plan=plan)
+    with watch(tracker, Console(stderr=True)) as listen:
+        run_plan(plan, site, (), listen)
+    (shard,) = plan.shards(found)
+    content: bytes = plan.store.read(shard)["result"][0].as_py()
+    return MixtureResult.model_validate_json(content), content, sum(made.done for made in tracker.steps.values())
