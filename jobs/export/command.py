@@ -72,7 +72,9 @@ class ExportConfig:
         return Contents(version=version, packing=packing, domains=self.domains)
 
     def layout(self, contents: Contents) -> Layout:
-        """How it is written."""
+        """How it is written. Raises ValueError for ids that do not fit."""
+        if self.id_type == "uint16":
+            _check_ids(contents)
         default = (
             self.fmt.columns if contents.packing else DOCUMENT_COLUMNS if self.format == "datasets" else ("tokens",)
         )
@@ -91,6 +93,19 @@ def _id_type(manifest: Manifest) -> str:
         return "int32"
     known = token_bytes(manifest)
     return "uint16" if known is not None and len(known) < _FEWEST_IDS_OF_INT32 else "int32"
+
+
+def _check_ids(contents: Contents) -> None:
+    """Raise ValueError where the vocabulary or what is put between texts has ids that two bytes do not hold."""
+    manifest = contents.version.manifest
+    known = token_bytes(manifest)
+    padding = contents.packing.padding if contents.packing else 0
+    highest = max(manifest.end_of_document, padding, len(known) - 1 if known is not None else 0)
+    if highest >= 1 << 16:
+        raise ValueError(
+            f"id_type = 'uint16': tokens of {manifest.vocabulary} have ids up to {highest}, which do not fit uint16; "
+            "use int32"
+        )
 
 
 def export(

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from jobs.export.layout import Format, Layout, Rows, Unit
 from jobs.export.ragged import Tally
 from jobs.folders import disk_errors
-from pipeline.errors import CorruptShardError, PublishError
+from pipeline.errors import CorruptShardError, PublishError, RecipeError
 from pipeline.storage import sync_folder
 
 MARKER = "gristmill-export.json"
@@ -71,7 +71,8 @@ def _transfer(
         _claim(to, work, identity)
     with _locked(work):
         if (done := _finished(work, identity)) is None:
-            done, kept = _write_all(fmt, layout, units, batches, work, say)
+            with _cleared(work):
+                done, kept = _write_all(fmt, layout, units, batches, work, say)
             _save(work / MARKER, {**identity, "units": [asdict(unit) for unit in done]})
         else:
             kept = len(done)
@@ -185,6 +186,17 @@ def _locked(work: Path) -> Iterator[None]:
         if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
             raise FileNotFoundError(f"{path} is another one's")
         yield
+
+
+@contextmanager
+def _cleared(work: Path) -> Iterator[None]:
+    """Remove the folder after an error if nothing in it is worth going on from: no file is done, or none can be."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, RecipeError) or not any((work / _JOURNAL).glob("*.json")):
+            shutil.rmtree(work)
+        raise
 
 
 def _save(path: Path, value: object) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,32 @@ def test_two_bytes_per_token_where_the_ids_fit(version: Version, tmp_path: Path)
     assert command._id_type(own) == "int32", "it is not at hand"
 
 
+@pytest.mark.parametrize(
+    ("changes", "padding", "highest"),
+    [
+        ({}, 0, 100_276),
+        ({"vocabulary": "unknown"}, 0, 100_257),
+        ({"vocabulary": "unknown", "end_of_document": 2}, 65_536, 65_536),
+    ],
+)
+def test_ids_that_do_not_fit_are_known_from_the_manifest(
+    version: Version, changes: dict[str, Any], padding: int, highest: int
+) -> None:
+    config = ExportConfig(format="megatron", packing=PACKING, id_type="uint16")
+    contents = config.contents(version)
+    assert contents.packing is not None
+    manifest = version.manifest.model_copy(update=changes)
+    other = replace(
+        contents,
+        version=replace(version, manifest=manifest),
+        packing=contents.packing.model_copy(update={"padding": padding}),
+    )
+    with pytest.raises(ValueError, match=f"have ids up to {highest}, which do not fit uint16"):
+        config.layout(other)
+    small = manifest.model_copy(update={"vocabulary": "unknown", "end_of_document": 2})
+    assert config.layout(replace(contents, version=replace(version, manifest=small), packing=None)).id_type == "uint16"
+
+
 Command = Callable[..., None]
 
 
@@ -151,9 +178,10 @@ def test_the_command_refuses_what_is_not_there(run: Command, tmp_path: Path) -> 
         run("megatron", tmp_path / "out", column=("tokens", "loss_mask"))
     with pytest.raises(RecipeError, match="part_bytes must be"):
         run("mds", tmp_path / "out", part_bytes=5)
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(RecipeError, match="which do not fit uint16; use int32"):
+    with pytest.raises(RecipeError, match="tokens of cl100k_base have ids up to 100276, which do not fit uint16; use"):
         run("megatron", tmp_path / "out", id_type="uint16")
+    assert list(tmp_path.iterdir()) == []
+    run("megatron", tmp_path / "out", id_type="int32")
 
 
 def test_the_command_notices_what_does_not_read_back(

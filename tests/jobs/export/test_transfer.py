@@ -82,8 +82,10 @@ def test_a_stopped_export_goes_on_with_the_next_file(fmt: Format, tmp_path: Path
     with pytest.raises(StoppedError):
         transfer(fmt, layout, UNITS, until, tmp_path / "out", {"of": "x"}, lambda *_: None)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(PublishError, match="unfinished export of something else"):
-        export(fmt, tmp_path / "out", identity="y")
+    assert (tmp_path / ".out.partial").exists() == (stopped_at > 0)
+    if stopped_at:
+        with pytest.raises(PublishError, match="unfinished export of something else"):
+            export(fmt, tmp_path / "out", identity="y")
     assert export(fmt, tmp_path / "out") == stopped_at
     export(fmt, tmp_path / "whole")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
@@ -200,18 +202,30 @@ def test_a_file_with_other_rows_than_announced_is_refused(fmt: Format, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_ids_that_do_not_fit_two_bytes_are_refused(tmp_path: Path) -> None:
+def test_an_export_that_fails_before_its_first_file_leaves_room_for_another(fmt: Format, tmp_path: Path) -> None:
+    def broken(unit: Unit) -> Iterator[Rows]:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        transfer(fmt, layout_of(fmt), UNITS, broken, tmp_path / "out", {"of": "x"}, lambda *_: None)
+    assert list(tmp_path.iterdir()) == []
+    assert export(fmt, tmp_path / "out", identity="y") == 0
+
+
+@pytest.mark.parametrize("fitting", [0, 1])
+def test_ids_that_do_not_fit_two_bytes_are_refused(tmp_path: Path, fitting: int) -> None:
+    """Also after files with ids that fit: going on there would never end well."""
+
+    def batches(unit: Unit) -> Iterator[Rows]:
+        return batches_of(unit, 64, 50, highest=100 if unit.number < fitting else 70_000)
+
+    units, to = units_of([50, 50]), tmp_path / "out"
     layout = Layout(columns=("tokens",), row_tokens=64, id_type="uint16")
     with pytest.raises(RecipeError, match="do not fit uint16; use int32"):
-        transfer(
-            FORMATS["megatron"],
-            layout,
-            units_of([50]),
-            lambda unit: batches_of(unit, 64, 50, highest=70_000),
-            tmp_path / "out",
-            {},
-            lambda *_: None,
-        )
+        transfer(FORMATS["megatron"], layout, units, batches, to, {"of": "uint16"}, lambda *_: None)
+    assert list(tmp_path.iterdir()) == []
+    transfer(FORMATS["megatron"], layout_of(FORMATS["megatron"], 64), units, batches, to, {}, lambda *_: None)
+    assert (to / MARKER).exists()
 
 
 def test_rows_are_dealt_to_files_of_equal_size(tmp_path: Path) -> None:
