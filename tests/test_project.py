@@ -69,7 +69,8 @@ def test_the_core_needs_no_torch() -> None:
 
 
 def test_optional_engines_are_extras() -> None:
-    assert set(EXTRAS) == {"gpu", "train", "llm", "cluster", "graph", "report", "dev"}
+    assert set(EXTRAS) == {"gpu", "embed", "train", "llm", "cluster", "graph", "report", "dev"}
+    assert [Requirement(text).name for text in EXTRAS["embed"]] == ["sentence-transformers", "torch"]
     assert [Requirement(text).name for text in EXTRAS["train"]] == ["torch", "torchdata", "safetensors"]
     assert [Requirement(text).name for text in EXTRAS["llm"]] == ["vllm"]
     assert [Requirement(text).name for text in EXTRAS["gpu"]] == ["faiss-gpu-cu12"]
