@@ -98,7 +98,7 @@ def tokenizer_metadata(vocabulary: Vocabulary, config: EncodeConfig) -> dict[byt
         "vocabulary": vocabulary.digest,
         "kind": vocabulary.kind,
         "split": vocabulary.split,
-        "character_classes": class_table_digest() if vocabulary.kind == "ranks" else None,
+        "character_classes": None if vocabulary.kind == "sentencepiece" else class_table_digest(),
         "engine": config.engine,
         "libraries": {library: version(library) for library in libraries},
     }
@@ -116,7 +116,7 @@ def _views(text: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.
 
 STAGE: Stage[EncodeConfig] = Stage(
     name="encode",
-    version=2,
+    version=3,
     reads=pa.schema([("text", pa.string())]),
     writes=TOKENS,
     open=_open,

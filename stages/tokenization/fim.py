@@ -93,7 +93,7 @@ def fim_stage(config: FimConfig) -> Configured[FimConfig]:
     encoding = encode_stage(config.encode).stage
     stage = Stage(
         name="encode_fim",
-        version=1,
+        version=2,
         reads=columns(pa.field("document_id", ID), pa.field("text", pa.string()), *tree),
         writes=FIM,
         open=_open,

@@ -154,7 +154,7 @@ _find_cuts = numba.njit(cache=True)(_cut_rows)
 
 STAGE: Stage[LexemesConfig] = Stage(
     name="encode_lexemes",
-    version=1,
+    version=2,
     reads=columns(pa.field("text", pa.string()), *(AST.field(name) for name in NODE_COLUMNS)),
     writes=TOKENS,
     open=_open,

@@ -24,7 +24,7 @@ from stages.tokenization.classes import class_table_digest
 from stages.tokenization.encode import STAGE, EncodeConfig, encode_stage
 from stages.tokenization.engines import Reference
 from stages.tokenization.lists import list_array
-from stages.tokenization.vocabulary import load_vocabulary
+from stages.tokenization.vocabulary import Vocabulary, load_vocabulary
 from tests.contract import check_stage
 from tests.golden import digest
 from tests.stages.tokenization.test_vocabulary import needs
@@ -257,7 +257,23 @@ def test_tokens_say_what_they_depend_on(tmp_path):
     }
     assert libraries["tiktoken"] == version("tiktoken")
     described = json.loads(STAGE.open(save_trained(tmp_path / "t.json"))(table("a")).schema.metadata[TOKENIZER_KEY])
-    assert (described["kind"], described["character_classes"]) == ("tokenizer.json", None)
+    assert (described["kind"], described["character_classes"]) == ("tokenizer.json", class_table_digest())
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "classes"),
+    [
+        ("tokenizer.json", "gigatoken", class_table_digest()),
+        ("tokenizer.json", "torch", class_table_digest()),
+        ("hybrid", "units", class_table_digest()),
+        ("sentencepiece", "gigatoken", None),
+    ],
+)
+def test_tokens_name_the_unicode_classes_that_their_split_uses(kind, engine, classes):
+    flags = {"is_model": kind == "sentencepiece", "is_hybrid": kind == "hybrid"}
+    vocabulary = Vocabulary(name="v", content=b"", split="", special_tokens={}, **flags)
+    metadata = encode.tokenizer_metadata(vocabulary, EncodeConfig(engine=engine))
+    assert json.loads(metadata[TOKENIZER_KEY])["character_classes"] == classes
 
 
 def test_what_tokens_depend_on_reaches_the_shard(tmp_path):
