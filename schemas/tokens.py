@@ -11,5 +11,5 @@ num_tokens: how many; what counts tokens need not read them.
 
 TOKENIZER_KEY = b"gristmill:tokenizer"
 """Key of the schema's metadata: JSON of what the ids depend on. `vocabulary` (digest), `kind`, `split`,
-`character_classes` (digest of the Unicode classes that splitting uses; null for SentencePiece, which uses none), `engine`
-and `libraries` (versions)."""
+`character_classes` (digest of the Unicode classes that splitting uses; null for SentencePiece, which uses none),
+`engine` and `libraries` (versions)."""
