@@ -1,13 +1,12 @@
 """Domains that change: one is split, two are merged, one is added; runs on the old ones are reused or not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jobs.mixtures.histograms import HistogramPredictor, recorded
 from jobs.mixtures.methods.guided import Guided, guided_method
 from jobs.mixtures.methods.table import METHODS
-from jobs.mixtures.predictors.gaussian_process import GaussianProcess
 from jobs.mixtures.predictors.predictor import Predictor
 from jobs.mixtures.space import Floats, MixtureSpace
 from tests.bench.worlds import World, make_world, search_world
@@ -38,14 +37,19 @@ def regroup(seed: int) -> Regrouped:
 
 
 def run_reuse(seeds: int, rounds: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """float64[seeds] each: relative regret on the new domains with 112 runs on the old ones, and without."""
+    """float64[seeds] each: relative regret on the new domains with 112 runs on the old ones, and without.
+
+    The predictor is the same, so only the old runs differ.
+    """
     with_old, without = np.empty(seeds), np.empty(seeds)
     for seed in range(seeds):
         both = regroup(seed)
         known = search_world(both.old, METHODS["expected-improvement"], seed).runs
-        reused = HistogramPredictor(composition=both.new_composition, evidence=recorded(known, both.old_composition))
-        with_old[seed] = _regret(both.new, reused, rounds, seed)
-        without[seed] = _regret(both.new, GaussianProcess(transform="log"), rounds, seed)
+        evidence = recorded(known, both.old_composition)
+        nothing = replace(evidence, histograms=evidence.histograms[:0], losses=evidence.losses[:0])
+        for regrets, given in ((with_old, evidence), (without, nothing)):
+            predictor = HistogramPredictor(composition=both.new_composition, evidence=given)
+            regrets[seed] = _regret(both.new, predictor, rounds, seed)
     return with_old, without
 
 
