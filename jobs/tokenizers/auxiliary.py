@@ -23,7 +23,8 @@ _MAX_CHARS = 256
 def open_auxiliary(name: str) -> Callable[[Sequence[str]], Floats] | None:
     """What embeds texts: None for `none`, the static table of `wordllama`, or a model of sentence-transformers.
 
-    The rows are of unit length; an empty text has zeros. Raises RecipeError where a package is not installed.
+    The rows are of unit length; an empty text has zeros. Raises RecipeError where a package is not installed or a model
+    cannot be loaded.
     """
     if name == "none":
         return None
@@ -65,7 +66,14 @@ def _sentence_transformers(name: str) -> Callable[[Sequence[str]], Floats]:
         raise RecipeError(
             f"auxiliary {name!r} needs sentence-transformers, which is not installed; use wordllama or none"
         ) from error
-    model = package.SentenceTransformer(name)
+    try:
+        model = package.SentenceTransformer(name)
+    except (OSError, ValueError) as error:  # no such model, no connection, files that hold none
+        reason = str(error).partition("\n")[0]
+        raise RecipeError(
+            f"auxiliary {name!r} cannot be loaded by sentence-transformers ({reason}); give the folder of a model or "
+            "its name on the Hugging Face Hub, or use wordllama or none"
+        ) from error
 
     def embed(texts: Sequence[str]) -> Floats:
         found = model.encode([text[:_MAX_CHARS] for text in texts], show_progress_bar=False)

@@ -1,7 +1,9 @@
 """Transplanted embeddings: copied rows, convex sums, types of numbers, files that other readers open."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -222,7 +224,28 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
 
 
 def test_an_auxiliary_that_is_not_installed_says_what_to_do(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(RecipeError, match="use wordllama or none"):
         open_auxiliary("some/model")
     assert open_auxiliary("none") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError("nonexist/model is not a local folder\nand more"),
+            r"\(nonexist/model is not a local folder\); give the",
+        ),
+        (ValueError("Unrecognized model in here."), r"\(Unrecognized model in here\.\); give the folder of a model"),
+    ],
+)
+def test_an_auxiliary_that_cannot_be_loaded_says_what_to_do(monkeypatch, error, said):
+    def fail(name):
+        raise error
+
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=fail))
+    with pytest.raises(
+        RecipeError, match=rf"auxiliary 'nonexist/model' cannot be loaded by sentence-transformers {said}"
+    ):
+        open_auxiliary("nonexist/model")
