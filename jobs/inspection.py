@@ -41,16 +41,19 @@ def named_step(manifest: Manifest, name: str) -> StepEntry | None:
     return next((entry for entry in manifest.steps if entry.name == name), None)
 
 
-def read_report(store: Store, manifest: Manifest, name: str, schema: pa.Schema, made_by: str) -> pa.Table:
+def read_report(
+    store: Store, manifest: Manifest, name: str, schema: pa.Schema, made_by: str, *, without: str = ""
+) -> pa.Table:
     """All rows of a report that the recipe `trees` makes. Raises NotFoundError for a version without it.
 
-    `made_by` is the call that gives it to recipes of others.
+    `made_by` is the call that gives it to recipes of others, `without` an option under which `trees` leaves it out.
     """
     entry = named_step(manifest, name)
     if entry is None:
         raise NotFoundError(
-            f"{manifest.name}@{manifest.version} has no step {name!r}; gristmill run trees makes a version that has "
-            f"it; so does a recipe of yours whose corpus reports {made_by}"
+            f"{manifest.name}@{manifest.version} has no step {name!r}; gristmill run trees "
+            + (f"without {without} " if without else "")
+            + f"makes a version that has it; so does a recipe of yours whose corpus reports {made_by}"
         )
     shards = [store.read(Shard(step=entry.folder, key=key, base=key)) for key in entry.keys]
     return pa.concat_tables([schema.empty_table(), *shards])

@@ -146,7 +146,7 @@ def show_alignment(*, corpus: str, site: Path | None, store: str | None, as_json
     manifest = catalog.load(opened.storage, corpus)
     reference = f"{manifest.name}@{manifest.version}"
     makes = "jobs.tokenizers.alignment.alignment_statistics(documents, tokens, alignment)"
-    found = alignment_of(read_report(opened, manifest, NAME, ALIGNMENT_STATISTICS, makes))
+    found = alignment_of(read_report(opened, manifest, NAME, ALIGNMENT_STATISTICS, makes, without="--fim"))
     if as_json:
         print_json(
             {"corpus": reference, "vocabulary": manifest.vocabulary, "languages": [asdict(row) for row in found]}

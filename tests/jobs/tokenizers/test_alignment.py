@@ -179,5 +179,7 @@ def test_tokens_made_by_lexeme_are_all_aligned(tmp_path: Path) -> None:
 
 def test_a_version_without_statistics_is_said_so(tmp_path: Path) -> None:
     store = publish_programs(tmp_path, with_statistics=False)
-    with pytest.raises(NotFoundError, match="has no step 'alignment-statistics'"):
+    with pytest.raises(
+        NotFoundError, match="has no step 'alignment-statistics'; gristmill run trees without --fim makes"
+    ):
         shown(store, as_json=False)
