@@ -18,6 +18,7 @@ from pipeline.exchange import PARTITION, Exchange, Feed, Place, Reduced, exchang
 from schemas.columns import columns
 from schemas.manifest import Record
 from schemas.pretokens import PRETOKENS, TOKENIZER
+from stages.tokenization.pieces import byte_alphabet
 from stages.tokenization.scanner import pretoken_starts
 from stages.tokenization.training.bpe import BpeConfig, train_bpe
 from stages.tokenization.training.policies import DEFAULT_SPLIT, pattern_of
@@ -63,6 +64,8 @@ class TokenizerConfig:
             raise ValueError(f"min_pretoken_count must be at least 1, got {self.min_pretoken_count}")
         if any(not token for token in (*self.special_tokens, *self.forced_tokens)):
             raise ValueError("special and forced tokens must not be empty")
+        _check_special(self.special_tokens, self.forced_tokens)
+        _with_forced(self)
 
 
 def learn_tokenizer(counts: Dataset, config: TokenizerConfig) -> Dataset:
@@ -142,11 +145,26 @@ def _counts_of(rows: pa.Table, kind: int) -> Counts:
     return pretokens, chosen["count"].to_numpy()
 
 
-def _learn_bpe(config: TokenizerConfig, counts: Counts) -> tuple[bytes, dict[str, int]]:
+def _check_special(special_tokens: Sequence[str], forced_tokens: Sequence[str]) -> None:
+    """Raise ValueError for special tokens that are tokens already, whatever is learnt."""
+    for number, name in enumerate(special_tokens):
+        if name in special_tokens[:number] or name in forced_tokens:
+            raise ValueError(f"special token {name!r} is given twice, or as a forced token too; name it once")
+        if len(name.encode()) == 1 or name in byte_alphabet():
+            raise ValueError(f"special token {name!r} is a token already, or the name of one: it stands for a byte")
+
+
+def _with_forced(config: TokenizerConfig) -> tuple[BpeConfig, list[str]]:
+    """What is learnt, with the forced tokens that the split leaves whole, and those that it cuts."""
     whole = [token for token in config.forced_tokens if _is_whole(token, config.split)]
     added = [token for token in config.forced_tokens if token not in whole]
     forced = tuple(token.encode() for token in whole if len(token.encode()) > 1)
-    trained = train_bpe(*counts, replace(config.bpe, forced_tokens=forced))
+    return replace(config.bpe, forced_tokens=forced), added
+
+
+def _learn_bpe(config: TokenizerConfig, counts: Counts) -> tuple[bytes, dict[str, int]]:
+    bpe, added = _with_forced(config)
+    trained = train_bpe(*counts, bpe)
     content = tokenizer_json(trained, config.split, config.special_tokens, added_tokens=added)
     return content, {"tokens": len(trained.tokens), "added_tokens": len(added)}
 

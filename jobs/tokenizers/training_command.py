@@ -121,6 +121,8 @@ def _configs(
 def _bpe(*, dictionary: Sequence[Path], **values: Any) -> BpeConfig:
     if dictionary:
         raise ValueError("--dictionary is for --method hybrid")
+    if values["alphabet_size"] is not None and values["unit"] != "characters":
+        raise ValueError("--alphabet-size is for --unit characters; tokens of bytes have no alphabet")
     return BpeConfig(**_given(**values))
 
 

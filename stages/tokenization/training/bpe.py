@@ -70,6 +70,8 @@ class BpeConfig:
             raise ValueError(f"unit={self.unit!r} must be bytes or characters")
         if any(len(token) < 2 for token in self.forced_tokens):
             raise ValueError("forced_tokens must have at least two bytes each; single bytes are tokens already")
+        if (forced := len(set(self.forced_tokens))) > self.vocabulary_size - 256:
+            raise ValueError(f"{forced} forced tokens do not fit a vocabulary of {self.vocabulary_size} with 256 bytes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ from tests.jobs.conftest import Published, write
 from tests.stages.tokenization.test_scanner import cut
 
 TEXTS = [f"def grind{n}(grist):\n    return grist * {n}  # naïve\n" * (n % 5 + 1) for n in range(40)]
+WORDS = tuple(f"w{letter}{other}" for letter in "abcde" for other in "abcdefghi")
 LANGUAGES = ["Python", "Ruby", None, "Go"]
 
 
@@ -246,6 +247,21 @@ class TestCommand:
             ({"source": ("x",), "share": ("Python=0",)}, RecipeError, "must be positive"),
             ({"source": ("x",), "share": ("C=1", "C=2")}, RecipeError, "name a domain twice"),
             ({"source": ("x",), "special": ("",)}, RecipeError, "must not be empty"),
+            ({"source": ("x",), "special": ("a",)}, RecipeError, "special token 'a' is a token already"),
+            (
+                {"source": ("x",), "special": ("é",), "method": "lib"},
+                RecipeError,
+                "special token 'é' is a token already",
+            ),
+            ({"source": ("x",), "special": ("<a>", "<a>")}, RecipeError, "special token '<a>' is given twice, or as a"),
+            ({"source": ("x",), "special": ("<a>",), "force": ("<a>",)}, RecipeError, "'<a>' is given twice, or as a"),
+            ({"source": ("x",), "force": WORDS}, RecipeError, "45 forced tokens do not fit a vocabulary of 300"),
+            ({"source": ("x",), "alphabet_size": 5}, RecipeError, "--alphabet-size is for --unit characters"),
+            (
+                {"source": ("x",), "alphabet_size": 5, "unit": "bytes"},
+                RecipeError,
+                "--alphabet-size is for --unit characters",
+            ),
             ({"source": ("x",), "method": "lib", "force": ("a",)}, RecipeError, "--force is for --method bpe"),
             ({"source": ("x",), "method": "lib", "unit": "bytes"}, RecipeError, "are for --method bpe, not lib"),
             ({"source": ("x",), "method": "lib", "min_count": 3}, RecipeError, "--min-count is not for --method lib"),
@@ -268,8 +284,8 @@ class TestCommand:
     def test_what_cannot_be_learnt_names_the_reason(
         self, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with pytest.raises(ShardsFailedError, match="'a' is a token of the vocabulary"):
-            train(tmp_path, capsys, source=(str(source),), special=("a",))
+        with pytest.raises(ShardsFailedError, match="'def' is a token of the vocabulary"):
+            train(tmp_path, capsys, source=(str(source),), special=("def",))
 
     @pytest.mark.parametrize("method", ["bpe", "superbpe"])
     def test_a_corpus_without_text_is_an_error(

@@ -204,7 +204,9 @@ class TestForcedTokens:
     def test_too_many_are_an_error(self) -> None:
         forced = tuple(b"%c%c" % (a, b) for a in b"qxzjk" for b in b"QXZJK")
         with pytest.raises(ValueError, match="25 forced tokens do not fit a vocabulary of 270"):
-            train({b"ab": 3}, vocabulary_size=270, forced_tokens=forced)
+            BpeConfig(vocabulary_size=270, forced_tokens=forced)
+        with pytest.raises(ValueError, match="1 forced tokens do not fit a vocabulary of 270"):  # 25 with its parts
+            train({b"ab": 3}, vocabulary_size=270, forced_tokens=(b"abcdefghijklmnopqrstuvwxyz",))
 
 
 def test_nothing_to_learn_gives_the_bytes() -> None:
