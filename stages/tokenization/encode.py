@@ -20,7 +20,7 @@ from stages.tokenization.classes import class_table_digest
 from stages.tokenization.engines import Reference, open_engine
 from stages.tokenization.lists import list_array, text_parts
 from stages.tokenization.shipped import SHIPPED
-from stages.tokenization.vocabulary import SPLITS, Vocabulary, load_vocabulary
+from stages.tokenization.vocabulary import SPLITS, Vocabulary, load_vocabulary, vocabulary_file
 
 _TOKENS = TOKENS.field("tokens").type
 
@@ -65,6 +65,7 @@ class EncodeConfig:
         if self.vocabulary in SHIPPED and (self.split or self.vocabulary_sha256):
             raise ValueError(f"{self.vocabulary} is shipped with its split and digest; leave both empty")
         if self.vocabulary not in SHIPPED and not self.vocabulary_sha256:
+            vocabulary_file(self.vocabulary)
             raise ValueError(f"set vocabulary_sha256 to what `sha256sum {self.vocabulary}` prints")
 
 

@@ -133,10 +133,16 @@ def load_vocabulary(name: str, *, sha256: str = "", split: str = "") -> Vocabula
         shipped = SHIPPED[name]
         content = _checked(name, shipped.content(name), shipped.sha256)
         return _parse(name, shipped.path, content, shipped.split, shipped.special_tokens)
+    path = vocabulary_file(name)
+    return _parse(name, path.name, _checked(name, path.read_bytes(), sha256), split, {})
+
+
+def vocabulary_file(name: str) -> Path:
+    """The file of a vocabulary that is not shipped. `ValueError` where there is none."""
     path = Path(name)
     if not path.is_file():
         raise ValueError(f"vocabulary {name!r} is no file and none of {', '.join(SHIPPED)}; give the path of a file")
-    return _parse(name, path.name, _checked(name, path.read_bytes(), sha256), split, {})
+    return path
 
 
 def _parse(name: str, file: str, content: bytes, split: str, special_tokens: Mapping[str, int]) -> Vocabulary:

@@ -34,14 +34,12 @@ class Program:
         """`device`: what torch calls it, or `auto`: CUDA if there is any. `batch_bytes`: text on the device at a time,
         which takes 40 to 170 bytes there per byte; only a text without any place to cut it takes more.
 
-        Raises ValueError for a vocabulary that is not byte-level BPE with a known split, and for one whose merges
-        cannot be applied in rounds.
+        Raises ValueError for a vocabulary that is not byte-level BPE with a known split, for one whose merges cannot be
+        applied in rounds, and for a device that torch does not have.
         """
         if batch_bytes < 1:
             raise ValueError(f"batch_bytes must be at least 1, got {batch_bytes}")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = _device(device)
         """Where the program runs."""
         self._batch_bytes = batch_bytes
         scheme = read_scheme(vocabulary)
@@ -153,6 +151,16 @@ class Program:
         others, other_counts = merge_pieces(self._merges, data[at], piece, len(rounds), self._reach)
         merged, counts = torch.cat([merged, others]), torch.cat([counts, other_counts])
         return merged, (torch.cumsum(counts, 0) - counts)[number], counts[number]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.zeros(1, device=name).device
+    except (AssertionError, RuntimeError) as error:  # what torch raises, the first without CUDA in its build
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"torch has no device {name!r} here ({reason}); use device='cpu' or 'auto'") from error
 
 
 def _check(offsets: Tensor, data: Tensor) -> None:

@@ -333,7 +333,8 @@ def test_choose_rows_depends_on_content_not_on_place():
         ({"split": "cl100k"}, "leave both empty"),
         ({"device": "cuda"}, "with engine='torch'"),
         ({"engine": "torch", "device": "tpu"}, "one of auto, cpu, cuda"),
-        ({"vocabulary": "some/tokenizer.json"}, "sha256sum some/tokenizer.json"),
+        ({"vocabulary": __file__}, f"set vocabulary_sha256 to what `sha256sum {__file__}` prints"),
+        ({"vocabulary": "some/tokenizer.json"}, "vocabulary 'some/tokenizer.json' is no file and none of cl100k_base"),
     ],
 )
 def test_config_that_is_wrong_says_what_to_do(fields, message):

@@ -261,6 +261,12 @@ def test_a_missing_byte_and_a_bad_setting_are_refused(tmp_path):
         Program(vocabulary, "cpu", batch_bytes=0)
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "tpu"])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(ValueError, match=rf"torch has no device '{device}' here \(.+\); use device='cpu' or 'auto'"):
+        Program(load_vocabulary("cl100k_base"), device)
+
+
 def test_a_sentencepiece_model_is_refused():
     vocabulary = Vocabulary(name="m", content=b"", split="", special_tokens={}, is_model=True)
     with pytest.raises(ValueError, match="m is a SentencePiece model"):
