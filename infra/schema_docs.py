@@ -52,6 +52,7 @@ ARROW = {
         ("schemas.corpus", "SUMMARY"),
         ("schemas.corpus", "MIXED"),
     ),
+    "Clusters": (("schemas.clusters", "ASSIGNMENT"),),
     "Mixtures": (
         ("schemas.mixtures", "DOMAIN_SAMPLE"),
         ("schemas.mixtures", "MIXTURES"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jobs.options import complete_corpus, edge, json_option, site_option
+from jobs.options import complete_corpus, edge, json_option, site_option, store_option
 
 
 @click.group()
@@ -42,6 +42,9 @@ def mixture() -> None:
 )
 @click.option("--rounds", default="", metavar="N,N,...", help="Mixtures of each round.  [default: those of the method]")
 @click.option("--max-epochs", default=4.0, show_default=True, help="How often a domain may be repeated.")
+@click.option(
+    "--current", type=click.Path(path_type=Path, dir_okay=False), help="JSON of the mixture in use: one more anchor."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 @click.option("--gpus", default=0.0, show_default=True, help="GPUs of one proxy; with --proxy gpt.")
 @click.option(
@@ -59,7 +62,7 @@ def search(**values: Any) -> None:
 
 
 @mixture.command("predict")
-@click.argument("result", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("result")
 @click.option(
     "--weights", type=click.Path(path_type=Path, dir_okay=False), help="JSON with a mixture; RESULT's without."
 )
@@ -67,34 +70,42 @@ def search(**values: Any) -> None:
     "--set", "given", multiple=True, metavar="DOMAIN=SHARE", help="Another weight; the others share the rest."
 )
 def predict(**values: Any) -> None:
-    """Say what a mixture would give, by the runs of the search in RESULT (result.json): what if?"""
+    """Say what a mixture would give, by the runs of the search in RESULT: what if?
+
+    RESULT is a result.json, or NAME[@VERSION] of a version whose recipe searched.
+    """
     from jobs.mixtures import predict_command
 
     edge(predict_command.predict_mixture)(**values)
 
 
-predict.params += [json_option()]
+predict.params += [site_option(), store_option(), json_option()]
 
 
 @mixture.command("report")
-@click.argument("result", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("result")
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for page and plots."
 )
 def report(**values: Any) -> None:
-    """Draw the search in RESULT (result.json): weights, rounds, predicted and measured, response."""
+    """Draw the search in RESULT: weights, rounds, predicted and measured, response.
+
+    RESULT is a result.json, or NAME[@VERSION] of a version whose recipe searched.
+    """
     from jobs.mixtures import predict_command
 
     edge(predict_command.report_mixture)(**values)
+
+
+report.params += [site_option(), store_option()]
 
 
 @mixture.command("realise")
 @click.argument("corpus", shell_complete=complete_corpus)
 @click.option(
     "--weights",
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help='JSON: {"DOMAIN": SHARE, ...}, or what `mixture search` writes.',
+    help='JSON: {"DOMAIN": SHARE, ...}, or what `mixture search` writes.  [default: what CORPUS itself found]',
 )
 @click.option("--tokens", required=True, type=int, help="Tokens of the mixture.")
 @click.option("--name", default="mixed", show_default=True, help="Name of the new corpus.")

@@ -39,6 +39,7 @@ class CorpusConfig:
     packings: tuple[PackingConfig, ...] = (PackingConfig(),)
     """How its documents become training sequences; more can be added once it is published."""
     domain_column: str = "language"
+    """String column of the documents, or else of a sidecar among the marks, whose values are the domains."""
     seed: int = 0
     """Of the shuffle."""
 
@@ -89,7 +90,8 @@ def corpus(
     grouped = order is not None
     place = placement_stage(PlacementConfig(domain_column=config.domain_column, seed=config.seed, grouped=grouped))
     orders = [] if order is None else [order]
-    placement = annotate("placement", documents, decisions, tokens, *orders, stages=[place])
+    named = [] if config.domain_column in documents.schema.names else _with_column(config.domain_column, marks)
+    placement = annotate("placement", documents, decisions, tokens, *orders, *named, stages=[place])
     files = shuffle(documents, placement, tokens, config.files)
     return Corpus(
         config=config,
@@ -103,6 +105,10 @@ def corpus(
         sidecars=(*marks, decisions, tokens, *orders, placement),
         reports=tuple(reports),
     )
+
+
+def _with_column(column: str, marks: Sequence[Dataset]) -> list[Dataset]:
+    return [mark for mark in marks if column in mark.schema.names][:1]
 
 
 def publish(plan: Plan, corpus: Corpus, recipe: str, parameters: Mapping[str, object]) -> Manifest:

@@ -1,8 +1,8 @@
 """Names for groups of texts: words that a group uses more often than the others (class-based TF-IDF).
 
-Grootendorst, "BERTopic", arXiv 2203.05794, section 3.3: weight = tf(word, group) * log(1 + A / f(word)), with A the
-mean number of words of a group and f the word's frequency in all. A text counts a word once, so that one that repeats
-itself names nothing. All columnar: no Python per text.
+Grootendorst, "BERTopic", arXiv 2203.05794, section 3.3, with the weights of BM25: tf(word, group) times
+log(1 + (n - f + 0.5) / (f + 0.5)), with n the number of texts and f of those with the word, so that a word of nearly
+all texts (`the`) names nothing. A text counts a word once, so that one that repeats itself names nothing. All columnar.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,8 @@ def keywords_by_group(texts: pa.ChunkedArray, groups: Longs, count: int, wanted:
     total = np.bincount(word, counts, len(vocabulary))
     sizes = np.bincount(group, counts, count)
     share = counts / np.maximum(sizes[group], 1)
-    score = share * np.log1p(sizes.mean() / total[word]) * np.where(counts >= _MIN_TEXTS, 1.0, 1e-6)
+    rare = np.log1p((len(texts) - total + 0.5) / (total + 0.5))
+    score = share * rare[word] * np.where(counts >= _MIN_TEXTS, 1.0, 1e-6)
     order = np.lexsort((word, -score, group))
     starts = np.searchsorted(group[order], np.arange(count + 1))
     return [

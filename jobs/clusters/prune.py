@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline.annotate import zip_columns
 from pipeline.dataset import Dataset, Expansion, Task
+from pipeline.errors import PlanError
 from pipeline.exchange import PARTITION, Exchange, Feed, Place, Reduced, exchange
 from pipeline.store import Made, Shard, Store
 from schemas.columns import columns
@@ -53,7 +54,14 @@ def score_schema(config: PruneConfig) -> pa.Schema:
 
 
 def score_clusters(scores: Dataset, assignment: Dataset, weights: Dataset, config: PruneConfig) -> Dataset:
-    """The one-shard dataset with a row per cluster: `cluster` and the columns of `score_schema`."""
+    """The one-shard dataset with a row per cluster: `cluster` and the columns of `score_schema`.
+
+    Raises PlanError for a column that is not there.
+    """
+    for dataset, column in ((scores, config.column), (weights, config.weight)):
+        if column not in dataset.schema.names:
+            known = ", ".join(dataset.schema.names)
+            raise PlanError(f"cluster scores: {dataset.name} has no column {column!r}; it has: {known}")
     writes = columns(pa.field("cluster", pa.int32()), *score_schema(config))
     feed = Feed(
         map=_sum, datasets=(scores, assignment, weights), columns=((config.column,), ("cluster",), (config.weight,))

@@ -7,23 +7,33 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from jobs.looking import print_json, print_line, standard_output
+from jobs.looking import existing_storage, print_json, print_line, standard_output
 from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.report import write_report
-from jobs.mixtures.results import evidence_of, load_result, searched_of
-from jobs.mixtures.search_command import parse_share
+from jobs.mixtures.results import evidence_of, load_result, searched_of, stored_result
+from jobs.mixtures.search_config import parse_share
 from jobs.mixtures.space import Floats, MixtureSpace
 from jobs.mixtures.surface import Surface
+from pipeline import catalog
 from pipeline.errors import RecipeError
+from pipeline.store import Store
 from schemas.mixture_result import MixtureResult
 
 
-def predict_mixture(*, result: Path, weights: Path | None, given: Sequence[str], as_json: bool) -> None:
+def predict_mixture(
+    *,
+    result: str,
+    weights: Path | None,
+    given: Sequence[str],
+    site: Path | None,
+    store: str | None,
+    as_json: bool,
+) -> None:
     """What the runs of a search say of a mixture that may never have been measured.
 
     Raises RecipeError for weights that are no mixture of the domains, and where there are too few runs to learn from.
     """
-    found = load_result(result)
+    found = _result(result, site, store)
     searched = searched_of(found)
     space = searched.space
     mixture = _mixture(found, space, read_weights(weights) if weights else found.weights, given)
@@ -37,10 +47,18 @@ def predict_mixture(*, result: Path, weights: Path | None, given: Sequence[str],
     _print(predicted)
 
 
-def report_mixture(*, result: Path, to: Path) -> None:
+def report_mixture(*, result: str, to: Path, site: Path | None, store: str | None) -> None:
     """Write the page and plots of a search. Raises RecipeError without matplotlib."""
-    write_report(load_result(result), to)
+    write_report(_result(result, site, store), to)
     print_line(standard_output(), str(to / "report.html"))
+
+
+def _result(reference: str, site: Path | None, store: str | None) -> MixtureResult:
+    """A result.json, or what the search of a published version found."""
+    if reference.endswith(".json") or Path(reference).is_file():
+        return load_result(Path(reference))
+    opened = Store(existing_storage(site, store))
+    return stored_result(opened, catalog.load(opened.storage, reference))
 
 
 def _mixture(result: MixtureResult, space: MixtureSpace, base: dict[str, float], given: Sequence[str]) -> Floats:

@@ -14,6 +14,7 @@ from jobs.execution import scratch_folder
 from jobs.looking import existing_storage, print_holdings, print_json, print_line, site_of, standard_output
 from jobs.mixtures.realisation_plan import RealiseConfig
 from jobs.mixtures.realised_version import MixedCorpus, mixed_corpus, publish_mixture
+from jobs.mixtures.results import stored_result
 from jobs.packing.files import FilesConfig
 from jobs.packing.packings import Method, PackingConfig
 from jobs.packing.sequences import open_version
@@ -31,7 +32,7 @@ from schemas.manifest import Manifest, Mixture
 def realise_mixture(
     *,
     corpus: str,
-    weights: Path,
+    weights: Path | None,
     tokens: int,
     name: str,
     version: str,
@@ -52,8 +53,9 @@ def realise_mixture(
     """
     started = time.monotonic()
     place = site_of(site, store, workers, local=local)
-    source = open_version(existing_storage(site, store), corpus).manifest
-    shares = read_weights(weights)
+    storage = existing_storage(site, store)
+    source = open_version(storage, corpus).manifest
+    shares = read_weights(weights) if weights else stored_result(Store(storage), source).weights
     try:
         config = RealiseConfig(
             weights=tuple(sorted(shares.items())),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from jobs.inspection import named_step
 from jobs.mixtures.anchors import measured
 from jobs.mixtures.method import Choice
 from jobs.mixtures.runs import Runs, mixture_id
@@ -16,7 +17,12 @@ from jobs.proxies.objective import Objective, Target
 from jobs.proxies.pools import count_shares
 from pipeline.errors import NotFoundError, RecipeError
 from pipeline.fingerprint import digest
+from pipeline.store import Shard, Store
+from schemas.manifest import Manifest
 from schemas.mixture_result import DomainResult, MixtureResult, RunResult, TargetResult
+
+RESULT_STEP = "mixture-result"
+"""Name of the step that ends a search."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +140,18 @@ def load_result(path: Path) -> MixtureResult:
         raise RecipeError(f"{path} is not a result of mixture search: {where}: {first['msg']}") from error
 
 
+def stored_result(store: Store, manifest: Manifest) -> MixtureResult:
+    """What the search of a version's own recipe found. Raises NotFoundError for a version without one."""
+    entry = named_step(manifest, RESULT_STEP)
+    if entry is None:
+        raise NotFoundError(
+            f"{manifest.name}@{manifest.version} holds no result of a search; run climb with --mix-tokens, or give a "
+            "result.json of mixture search"
+        )
+    (shard,) = (Shard(step=entry.folder, key=key, base=key) for key in entry.keys)
+    return MixtureResult.model_validate_json(store.read(shard)["result"][0].as_py())
+
+
 def space_of(result: MixtureResult) -> MixtureSpace:
     """The mixtures that a search was over."""
     return MixtureSpace(
@@ -166,7 +184,10 @@ def evidence_of(result: MixtureResult) -> Evidence:
 def _measured_anchors(space: MixtureSpace, runs: Runs) -> dict[str, float]:
     """The objective of the anchors among the runs."""
     found = {}
-    for name, anchor in (("uniform", space.uniform), ("proportional", space.proportional)):
+    named = {"uniform": space.uniform, "proportional": space.proportional}
+    if space.current:
+        named["current"] = space.project(np.array(space.current))
+    for name, anchor in named.items():
         value = measured(runs, anchor)
         if value is not None:
             found[name] = value

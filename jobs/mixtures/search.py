@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from jobs.mixtures.domains import Domain, Domains
 from jobs.mixtures.measuring import Samples, is_exact, libraries_of, needed_tokens
-from jobs.mixtures.results import Searched
+from jobs.mixtures.results import RESULT_STEP, Searched
 from jobs.mixtures.samples import sample_domains
 from jobs.mixtures.search_config import SearchConfig
 from jobs.mixtures.search_tasks import Make, RunCall, SingleCall, choose, conclude_search, propose
@@ -45,7 +45,7 @@ def search(
         runs.append(steps.measured(f"proxies-{number + 1}", proposal, count))
     choice = steps.single("mixture-choice", MIXTURES, runs, choose)
     confirmed = steps.measured("proxy-of-choice", choice, 1)
-    return steps.single("mixture-result", MIXTURE_RESULT, [*runs, confirmed], partial(conclude_search, corpus), corpus)
+    return steps.single(RESULT_STEP, MIXTURE_RESULT, [*runs, confirmed], partial(conclude_search, corpus), corpus)
 
 
 def _needed(config: SearchConfig, found: tuple[Domain, ...]) -> npt.NDArray[np.int64]:
@@ -104,7 +104,13 @@ class _Steps:
             objective = Objective(targets=config.targets, sets=sets) if config.targets else each_set_a_target(sets)
         except ValueError as error:
             raise PlanError(f"mixture search: {error}") from error
-        return Searched(space=config.space(found), objective=objective)
+        space = config.space(found)
+        if config.method == "doremi" and [dict(t.sets) for t in objective.targets] != [{n: 1.0} for n in space.domains]:
+            raise PlanError(
+                "mixture search: doremi compares domains by what they hold out, so that it takes no targets and no "
+                "other validation"
+            )
+        return Searched(space=space, objective=objective)
 
 
 def _expand_single(

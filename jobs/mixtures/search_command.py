@@ -15,13 +15,13 @@ from jobs.inspection import step
 from jobs.looking import existing_storage, print_json, print_line, site_of, standard_output
 from jobs.mixtures.domains import Domains, list_domains, published_domains
 from jobs.mixtures.measuring import ProxyConfig, Text
+from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.report import write_report
 from jobs.mixtures.search import search
-from jobs.mixtures.search_config import SearchConfig
+from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
 from jobs.progress import Tracker
 from jobs.proxies.gpt import GptConfig
 from jobs.proxies.ngram import NgramConfig
-from jobs.proxies.objective import Target
 from jobs.running import run_plan
 from jobs.stored import stored
 from pipeline import catalog
@@ -126,6 +126,7 @@ def _config(
     method: str,
     rounds: str,
     max_epochs: float,
+    current: Path | None,
     seed: int,
     **values: Any,
 ) -> SearchConfig:
@@ -136,17 +137,11 @@ def _config(
         text=text,
         targets=tuple(parse_target(given) for given in target),
         method=method,
-        rounds=_rounds(rounds),
+        rounds=parse_rounds(rounds),
         max_epochs=max_epochs,
+        current=tuple(sorted(read_weights(current).items())) if current else (),
         seed=seed,
     )
-
-
-def _rounds(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(count) for count in text.split(",")) if text else ()
-    except ValueError as error:
-        raise ValueError(f"--rounds {text!r} must be numbers, as in 64,32,16") from error
 
 
 def _proxy(kind: str, seed: int, **values: Any) -> ProxyConfig:
@@ -158,27 +153,6 @@ def _proxy(kind: str, seed: int, **values: Any) -> ProxyConfig:
     if "order" in given:
         raise ValueError("--order is for --proxy ngram")
     return GptConfig(seed=seed, **given)
-
-
-def parse_target(text: str) -> Target:
-    """`SET=NUMBER,SET=NUMBER`, with `NAME:` or `NAME*WEIGHT:` before it if it has one of its own. Raises ValueError."""
-    head, _, sets = text.rpartition(":")
-    name, star, weight = head.partition("*")
-    shares = dict(parse_share(part) for part in sets.split(","))
-    return Target(name=name or sets, sets=shares, weight=_number(weight, text) if star else 1.0)
-
-
-def parse_share(text: str) -> tuple[str, float]:
-    """`NAME=NUMBER`. Raises ValueError."""
-    name, equals, number = text.rpartition("=")
-    return name, _number(number if equals else "", text)
-
-
-def _number(text: str, whole: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(f"{whole!r} must hold NAME=NUMBER, as in python=0.5; a target also NAME*NUMBER:") from error
 
 
 def _run(found: Dataset, site: Site) -> tuple[MixtureResult, bytes, int]:

@@ -29,7 +29,11 @@ class SearchConfig:
     rounds: tuple[int, ...] = ()
     """Mixtures measured in each round; those of the method without."""
     max_epochs: float = 4.0
+    """How often a domain may be repeated."""
+    current: tuple[tuple[str, float], ...] = ()
+    """(domain, weight) of the mixture in use, which is measured as an anchor."""
     seed: int = 0
+    """Of all draws."""
     samples: SampleConfig = field(default_factory=SampleConfig)
 
     def __post_init__(self) -> None:
@@ -45,9 +49,13 @@ class SearchConfig:
         return replace(method, rounds=self.rounds) if self.rounds and method.rounds else method
 
     def space(self, domains: Sequence[Domain]) -> MixtureSpace:
-        """The mixtures of these domains. Raises PlanError where none is feasible."""
+        """The mixtures of these domains. Raises PlanError where none is feasible, or `current` is none of them."""
+        current = dict(self.current)
+        if unknown := sorted({*current} - {domain.name for domain in domains}):
+            raise PlanError(f"mixture search: the current mixture names {', '.join(unknown)}, which is no domain")
         try:
             return MixtureSpace(
+                current=tuple(current.get(domain.name, 0.0) for domain in domains) if current else (),
                 domains=tuple(domain.name for domain in domains),
                 tokens=tuple(domain.tokens for domain in domains),
                 target_tokens=self.target_tokens,
@@ -55,3 +63,32 @@ class SearchConfig:
             )
         except ValueError as error:
             raise PlanError(f"mixture search: {error}") from error
+
+
+def parse_rounds(text: str) -> tuple[int, ...]:
+    """`64,32,16`; empty for those of the method. Raises ValueError."""
+    try:
+        return tuple(int(count) for count in text.split(",")) if text else ()
+    except ValueError as error:
+        raise ValueError(f"rounds {text!r} must be numbers, as in 64,32,16") from error
+
+
+def parse_target(text: str) -> Target:
+    """`SET=NUMBER,SET=NUMBER`, with `NAME:` or `NAME*WEIGHT:` before it if it has one of its own. Raises ValueError."""
+    head, _, sets = text.rpartition(":")
+    name, star, weight = head.partition("*")
+    shares = dict(parse_share(part) for part in sets.split(","))
+    return Target(name=name or sets, sets=shares, weight=_number(weight, text) if star else 1.0)
+
+
+def parse_share(text: str) -> tuple[str, float]:
+    """`NAME=NUMBER`. Raises ValueError."""
+    name, equals, number = text.rpartition("=")
+    return name, _number(number if equals else "", text)
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{whole!r} must hold NAME=NUMBER, as in python=0.5; a target also NAME*NUMBER:") from error

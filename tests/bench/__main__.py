@@ -1,8 +1,8 @@
 """`python -m tests.bench [BENCH ...]`: measures the project against its bars and against peers.
 
 Benches: chain (engine overhead, memory), scaling, ingest, tokens, duplicates, syntax, exactness, encoding (bound,
-memory), views, training, packing, tiny. The exit code is 0 whether bars are met or missed; it is 1 when something that
-is measured fails.
+memory), views, training, packing, clusters, mixtures, proxies, tiny. The exit code is 0 whether bars are met or
+missed; it is 1 when something that is measured fails.
 """
 
 import argparse

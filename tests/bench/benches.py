@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from pipeline.execute import THREAD_VARIABLES
-from tests.bench import encoding, tokenization
+from tests.bench import clusters, encoding, mixtures, proxies, tokenization
 from tests.bench.material import CORPUS, ROOT
 from tests.bench.peers import DUPLICATES, PARSE, TOKENIZE, Peer, is_installed, time_peer, why_skipped
 from tests.bench.program import Timing
@@ -247,6 +247,29 @@ def bench_packing(bench: Bench) -> Iterator[Figure]:
     yield from tokenization.bench_packing(bench.store, bench.repeat, has_corpus=has_corpus, quick=bench.sizes.quick)
 
 
+def bench_clusters(bench: Bench) -> Iterator[Figure]:
+    """Embedding, k-means and assignment, beside scikit-learn."""
+    if not CORPUS.is_dir():
+        bench.skipped.append("clusters: no labelled texts beside the repository")
+        return
+    yield from clusters.bench_clusters(bench.repeat, quick=bench.sizes.quick)
+
+
+def bench_mixtures(bench: Bench) -> Iterator[Figure]:
+    """The search for a mixture against known answers: real runs (T0) and worlds with a known optimum (T1)."""
+    yield from mixtures.bench_mixtures(bench.skipped, quick=bench.sizes.quick)
+
+
+def bench_proxies(bench: Bench) -> Iterator[Figure]:
+    """The speed of n-gram proxies. Searches with real ones (T2) take an hour: `python -m tests.bench.proxies`."""
+    if not CORPUS.is_dir():
+        bench.skipped.append("proxies: no domains beside the repository")
+        return
+    rates = [proxies.speed(CORPUS.parent) for _ in range(bench.repeat)]
+    for name in rates[0]:
+        yield figure("proxies", f"n-gram proxy: {name}", "M bytes/CPU-s", [rate[name] for rate in rates])
+
+
 def bench_tiny(bench: Bench) -> Iterator[Figure]:
     """The recipe `tiny` from the command line into an empty store."""
     runs = [_tiny(bench) for _ in range(bench.repeat)]
@@ -287,5 +310,8 @@ BENCHES: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
     "views": bench_views,
     "training": bench_training,
     "packing": bench_packing,
+    "clusters": bench_clusters,
+    "mixtures": bench_mixtures,
+    "proxies": bench_proxies,
     "tiny": bench_tiny,
 }

@@ -1,0 +1,141 @@
+"""Clusters and mixtures: documents are clustered into named domains, and the best weights of these are searched."""
+
+from dataclasses import replace
+from typing import Any
+
+from jobs.clusters.axes import Axis, CrossConfig, cross_stage
+from jobs.clusters.clustering import ClusterConfig
+from jobs.clusters.coarsen import CoarsenConfig
+from jobs.clusters.job import assign, cluster
+from jobs.clusters.kmeans import KmeansConfig
+from jobs.clusters.prune import PruneConfig, mark_scores
+from jobs.deduplicate import deduplicate_exact
+from jobs.mixtures.domains import planned_domains
+from jobs.mixtures.measuring import Text
+from jobs.mixtures.search import search
+from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
+from jobs.packing.files import FilesConfig
+from jobs.packing.packings import PackingConfig
+from jobs.proxies.ngram import NgramConfig
+from jobs.publish import Corpus, CorpusConfig, corpus
+from jobs.recipes.tiny import rules
+from jobs.sources import parse_sources
+from pipeline.annotate import annotate
+from pipeline.ingest import ingest
+from pipeline.stage import Configured, configured
+from stages.embed.sentence_model import SentenceModelConfig, sentence_model_stage
+from stages.embed.static_table import static_table_stage
+from stages.filter import lines
+from stages.filter.selection import Predicate, SelectConfig, select_stage
+from stages.ingest.document import chain
+from stages.tokenization import encode
+from stages.tokenization.vocabulary import load_vocabulary
+
+
+def climb(
+    source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
+    name: str = "climb",
+    version: str = "",
+    embedder: str = "wordllama",
+    dimensions: int = 384,
+    clusters: int = 256,
+    domains: int = 20,
+    min_share: float = 0.01,
+    max_share: float = 0.25,
+    by_language: bool = False,
+    score: str = "",
+    min_score: float = 0.0,
+    mix_tokens: int = 0,
+    target: list[str] = [],  # noqa: B006 - never changed
+    method: str = "default",
+    rounds: str = "",
+    proxy_tokens: int = 1_000_000,
+    max_epochs: float = 4.0,
+    sequence_length: int = 2048,
+    max_line_chars: int = 10_000,
+    seed: int = 0,
+) -> Corpus:
+    """Documents in domains that were found by clustering; with --mix-tokens also the best weights of these.
+
+    source: what to read; repeatable: env, PATH or KIND:WHERE (folder git archive jsonl parquet hub pypi npm).
+    name: name of the corpus.
+    version: version to publish; empty for the next number.
+    embedder: wordllama, or a model of sentence-transformers (folder, package:MODULE/FOLDER).
+    dimensions: of the vectors of a sentence-transformers model.
+    clusters: fine clusters.
+    domains: at most so many domains are made of them.
+    min_share: of the text in the smallest domain.
+    max_share: of the text in the largest domain, unless a single cluster is larger.
+    by_language: cross the domains with the documents' languages.
+    score: a numeric column of the marks, by whose mean over a cluster documents are dropped.
+    min_score: the least mean that is kept.
+    mix_tokens: tokens of the corpus to mix; 0 looks for no mixture.
+    target: validation sets with weights, as in `mixture search`; every domain alike without one.
+    method: of the search.
+    rounds: proxies of each round, as in 64,32,16.
+    proxy_tokens: tokens that a proxy learns from.
+    max_epochs: how often a domain may be repeated.
+    sequence_length: tokens of a training sequence.
+    max_line_chars: a document with a longer line is dropped.
+    seed: of clusters, search and shuffle.
+    """
+    documents = ingest(*parse_sources(source), stages=chain())
+    marks = annotate("marks", documents, stages=[configured(lines.STAGE, lines.LinesConfig())])
+    duplicates = deduplicate_exact(documents)
+    embeddings = annotate("embeddings", documents, stages=[_embedding(embedder, dimensions)])
+    clustered = cluster(
+        documents,
+        embeddings,
+        duplicates,
+        config=ClusterConfig(
+            kmeans=KmeansConfig(clusters=clusters, seed=seed),
+            coarsen=CoarsenConfig(domains=domains, min_share=min_share, max_share=max_share),
+        ),
+    )
+    assignment = assign(embeddings, clustered)
+    kept, predicates = [marks, duplicates, assignment], list(rules(max_line_chars))
+    predicates.append(Predicate(name="clustered", sql="domain IS NOT NULL"))
+    if score:
+        kept.append(mark_scores(marks, assignment, documents, PruneConfig(column=score)))
+        predicates.append(Predicate(name="cluster-score", sql=f"COALESCE(cluster_score >= {min_score!r}, true)"))
+    column = "domain"
+    if by_language:
+        crossing = cross_stage(CrossConfig(axes=(Axis(column="language"),)))
+        kept.append(annotate("crossed-domains", documents, assignment, stages=[crossing]))
+        column = "crossed_domain"
+    sidecars = (documents, *kept)
+    select = select_stage(SelectConfig(predicates=tuple(predicates)), [s.schema for s in sidecars])
+    decisions = annotate("select", *sidecars, stages=[select])
+    encoding = encode.EncodeConfig(vocabulary="cl100k_base")
+    tokens = annotate("tokens", documents, stages=[configured(encode.STAGE, encoding)])
+    end = load_vocabulary(encoding.vocabulary).special_token()
+    published = CorpusConfig(
+        name=name,
+        version=version,
+        vocabulary=encoding.vocabulary,
+        files=FilesConfig(end_of_document=end),
+        packings=(PackingConfig(sequence_length=sequence_length, seed=seed),),
+        domain_column=column,
+        seed=seed,
+    )
+    made = corpus(documents, decisions, tokens, published, marks=kept, reports=[clustered])
+    if not mix_tokens:
+        return made
+    config = SearchConfig(
+        target_tokens=mix_tokens,
+        proxy=NgramConfig(proxy_tokens=proxy_tokens, seed=seed),
+        text=Text(vocabulary=encoding.vocabulary, end_of_document=end),
+        targets=tuple(parse_target(text) for text in target),
+        method=method,
+        rounds=parse_rounds(rounds),
+        max_epochs=max_epochs,
+        seed=seed,
+    )
+    found = search(planned_domains(made.files, made.placement, published.files), config, corpus=name)
+    return replace(made, reports=(*made.reports, found))
+
+
+def _embedding(embedder: str, dimensions: int) -> Configured[Any]:
+    if embedder == "wordllama":
+        return static_table_stage()
+    return sentence_model_stage(SentenceModelConfig(model=embedder, dimensions=dimensions))

@@ -1,0 +1,92 @@
+"""The recipe `climb` from documents to a mixed corpus: domains that were found, their weights, the mixed shards."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.manifest import Manifest
+from tests.jobs.conftest import write
+from tests.jobs.invoke import corpus_folder, invoke
+
+TOPICS = {
+    "kitchen": "Knead the dough {n}, whisk the butter, bake the bread, season the soup and taste the sauce.\n",
+    "heaven": "Planet {n} orbits its star; the telescope sees a comet, a nebula and a distant galaxy.\n",
+    "court": "The court {n} heard the plaintiff, the judge read the statute and the jury gave a verdict.\n",
+}
+
+
+def climb(store: Path, source: Path, *more: object) -> Manifest:
+    line = ("run", "climb", "--local", "--json", "--store", store, "--source", source, "--clusters", 6, "--domains", 3)
+    ended = invoke(*line, "--max-share", 0.6, "--sequence-length", 128, *more)
+    assert ended.code == 0, ended.err
+    return Manifest.model_validate(ended.json["manifest"])
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    for name, sentence in TOPICS.items():
+        for number in range(24):
+            text = "".join(sentence.format(n=number * 10 + k) for k in range(8 + number % 5))
+            write(folder / f"{name}{number}.txt", text)
+    return folder
+
+
+def test_a_corpus_is_clustered_searched_and_mixed(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    searching = ("--mix-tokens", 8_000, "--proxy-tokens", 4_000, "--rounds", "8")
+    manifest = climb(store, source, *searching)
+    assert manifest.documents == 72
+    assert len(manifest.domains) == 3
+    folder = corpus_folder(store, manifest)
+    assert {path.name for path in (folder / "data").iterdir()} == {*manifest.domains}
+    assert {"clusters", "assignment", "mixture-result"} <= {entry.name for entry in manifest.steps}
+    where = invoke("why", "climb", "kitchen3.txt", "--store", store).out
+    assert "domain " in where
+    searched = invoke("mixture", "predict", "climb", "--store", store, "--json").json
+    assert {*searched["weights"]} == {*manifest.domains}
+    mixed = invoke("mixture", "realise", "climb", "--tokens", 8_000, "--store", store, "--local", "--json")
+    assert mixed.code == 0, mixed.err
+    made = Manifest.model_validate(mixed.json["manifest"])
+    assert made.mixture is not None
+    for own in made.mixture.domains:
+        assert own.weight == pytest.approx(searched["weights"][own.domain])
+        assert abs(own.realised - own.planned) <= 0.005 * own.planned + 1
+    again = climb(store, source, *searching)
+    assert again.identity == manifest.identity
+
+
+def test_documents_of_one_topic_share_a_domain(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    climb(store, source)
+    domains = {}
+    for name in TOPICS:
+        found = invoke("why", "climb", f"{name}*.txt", "--store", store, "--json").json
+        domains[name] = {entry["steps"]["assignment"]["domain"] for entry in found}
+    assert all(len(found) == 1 for found in domains.values()), domains
+    assert len(set.union(*domains.values())) == 3
+
+
+def test_domains_can_be_crossed_with_languages_and_pruned_by_a_score(source: Path, tmp_path: Path) -> None:
+    manifest = climb(tmp_path / "store", source, "--by-language", "--score", "lines", "--min-score", 5)
+    assert all(name.startswith("text-") for name in manifest.domains), manifest.domains
+    assert manifest.documents == 72
+    strict = climb(tmp_path / "store", source, "--score", "lines", "--min-score", 1000, "--name", "strict")
+    assert strict.documents == 0
+    funnel = {entry.step: entry for entry in strict.funnel}
+    assert funnel["select"].reasons["cluster-score"] == 72
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--clusters", 1), "2 clusters"),
+        (("--mix-tokens", 100, "--rounds", "x"), "rounds 'x' must be numbers"),
+        (("--mix-tokens", 100, "--target", "x"), "must hold NAME=NUMBER"),
+        (("--embedder", "no/model"), "is no folder"),
+        (("--score", "beauty"), "beauty"),
+    ],
+)
+def test_bad_parameters(source: Path, tmp_path: Path, more: tuple[object, ...], message: str) -> None:
+    ended = invoke("run", "climb", "--local", "--store", tmp_path / "store", "--source", source, *more)
+    assert (ended.code, message in ended.err) == (2, True), ended.err
