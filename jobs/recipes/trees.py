@@ -14,6 +14,7 @@ from jobs.repository_order import repository_order
 from jobs.sources import parse_sources
 from jobs.syntax_statistics import syntax_statistics
 from jobs.tokenizers.alignment import alignment_statistics
+from jobs.vocabularies import open_named
 from pipeline.annotate import annotate
 from pipeline.dataset import Dataset
 from pipeline.ingest import ingest
@@ -25,7 +26,7 @@ from stages.parse import syntax
 from stages.tokenization import align, encode
 from stages.tokenization.fim import FimConfig, fim_stage
 from stages.tokenization.pieces import pieces_of
-from stages.tokenization.vocabulary import load_vocabulary
+from stages.tokenization.vocabulary import Vocabulary
 
 Fim = Literal["none", "document", "span", "node"]
 
@@ -36,7 +37,7 @@ def trees(
     source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
     name: str = "trees",
     version: str = "",
-    vocabulary: Literal["cl100k_base", "o200k_base"] = "cl100k_base",
+    vocabulary: str = "cl100k_base",
     sequence_length: int = 2048,
     packing: Method = "best-fit",
     max_line_chars: int = 10_000,
@@ -50,7 +51,7 @@ def trees(
     source: what to read; repeatable: env, PATH or KIND:WHERE (folder git archive jsonl parquet hub pypi npm).
     name: name of the corpus.
     version: version to publish; empty for the next number.
-    vocabulary: which vocabulary the token ids are of.
+    vocabulary: cl100k_base, o200k_base, qwen, tekken_240911, mistral_v3; or a tokenizer.json, or RANKS?split=NAME.
     sequence_length: tokens of a training sequence; 0, with the packing document only: whole documents.
     packing: best-fit cuts few documents; concatenate cuts at every length; document puts one into each sequence.
     max_line_chars: a document with a longer line is dropped.
@@ -69,18 +70,23 @@ def trees(
     sidecars = (documents, marks, parsed, duplicates)
     select = select_stage(SelectConfig(predicates=tuple(predicates)), [s.schema for s in sidecars])
     decisions = annotate("select", *sidecars, stages=[select])
-    tokens = _tokens(documents, parsed, vocabulary, fim, seed)
+    chosen = open_named(vocabulary)
+    pieces, encoding = pieces_of(chosen.vocabulary), chosen.encoding()
+    tokens = _tokens(documents, parsed, encoding, _sentinels(chosen.vocabulary, len(pieces)), fim, seed)
     kept, reports = [marks, duplicates, parsed], [syntax_statistics(documents, parsed)]
     if fim == "none":
-        aligning = configured(align.STAGE, align.AlignConfig(vocabulary=vocabulary))
+        laid = align.AlignConfig(
+            vocabulary=encoding.vocabulary, vocabulary_sha256=encoding.vocabulary_sha256, split=encoding.split
+        )
+        aligning = configured(align.STAGE, laid)
         alignment = annotate("alignment", documents, parsed, tokens, stages=[aligning])
         kept.append(alignment)
         reports.append(alignment_statistics(documents, tokens, alignment))
     published = CorpusConfig(
         name=name,
         version=version,
-        vocabulary=vocabulary,
-        files=FilesConfig(end_of_document=load_vocabulary(vocabulary).special_token()),
+        vocabulary=encoding.vocabulary,
+        files=FilesConfig(end_of_document=chosen.vocabulary.special_token()),
         packings=(PackingConfig(method=packing, sequence_length=sequence_length, seed=seed),),
         seed=seed,
     )
@@ -88,21 +94,25 @@ def trees(
     return corpus(documents, decisions, tokens, published, marks=kept, reports=reports, order=order)
 
 
-def _tokens(documents: Dataset, parsed: Dataset, vocabulary: str, fim: Fim, seed: int) -> Dataset:
+def _tokens(
+    documents: Dataset,
+    parsed: Dataset,
+    encoding: encode.EncodeConfig,
+    sentinels: tuple[int, int, int],
+    fim: Fim,
+    seed: int,
+) -> Dataset:
     """Tokens as the text is, or half of the documents rearranged."""
-    encoding = encode.EncodeConfig(vocabulary=vocabulary)
     if fim == "none":
         return annotate("tokens", documents, stages=[configured(encode.STAGE, encoding)])
-    prefix, middle, suffix = _sentinels(vocabulary)
+    prefix, middle, suffix = sentinels
     config = FimConfig(encode=encoding, prefix=prefix, middle=middle, suffix=suffix, level=fim, seed=seed)
     return annotate("tokens", documents, *([parsed] if fim == "node" else []), stages=[fim_stage(config)])
 
 
-def _sentinels(vocabulary: str) -> tuple[int, int, int]:
-    """Prefix, middle and suffix: the vocabulary's own, or the first ids that it does not use."""
-    loaded = load_vocabulary(vocabulary)
-    prefix, middle, suffix = (loaded.special_tokens.get(name) for name in _SENTINELS)
+def _sentinels(vocabulary: Vocabulary, unused: int) -> tuple[int, int, int]:
+    """Prefix, middle and suffix: the vocabulary's own, or the ids from `unused`, the first that it does not use."""
+    prefix, middle, suffix = (vocabulary.special_tokens.get(name) for name in _SENTINELS)
     if prefix is not None and middle is not None and suffix is not None:
         return prefix, middle, suffix
-    first = len(pieces_of(loaded))
-    return first, first + 1, first + 2
+    return unused, unused + 1, unused + 2

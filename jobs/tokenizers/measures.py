@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import GristmillError, RecipeError
+from pipeline.errors import RecipeError
 from stages.text_views import text_views
-from stages.tokenization.certify import certify_engine
-from stages.tokenization.engines import Engine, Ids, Offsets, Reference, open_engine
+from stages.tokenization.certify import choose_engine
+from stages.tokenization.engines import Engine, Ids, Offsets, Reference
 from stages.tokenization.merging import Merger
 from stages.tokenization.pieces import Pieces, merges_of, pieces_of
 from stages.tokenization.scanner_counts import count_pretokens
@@ -44,14 +44,7 @@ class Measured:
             reference = Reference(self.vocabulary)
         except ValueError as error:
             raise RecipeError(f"vocabulary {self.name} cannot be measured: {error}") from error
-        for name in ("gigatoken", "units"):
-            try:
-                engine = open_engine(name, self.vocabulary, reference, "auto")
-                certify_engine(engine, reference, self.vocabulary)
-            except (ValueError, GristmillError):
-                continue
-            return engine
-        return reference
+        return choose_engine(self.vocabulary, reference)[1]
 
     @cached_property
     def pieces(self) -> Pieces | None:

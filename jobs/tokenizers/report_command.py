@@ -4,7 +4,6 @@ Reads documents of sources or of a published version, and parallel text where it
 `report.html` and a PNG for every plot.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +19,8 @@ from jobs.tokenizers.measures import Measured
 from jobs.tokenizers.report import Report, as_json_value, make_report
 from jobs.tokenizers.report_tables import tables_of
 from jobs.tokenizers.sample import check_sample, corpus_tables, sample_texts, source_tables
+from jobs.vocabularies import open_named
 from pipeline.errors import RecipeError, SiteError, SourceError
-from stages.tokenization.shipped import SHIPPED
-from stages.tokenization.vocabulary import SPLITS, Vocabulary, load_vocabulary
 
 
 def show_report(
@@ -70,18 +68,11 @@ def show_report(
 
 def open_vocabulary(line: str) -> Measured:
     """A shipped vocabulary by name or a file, with `?split=NAME` behind a file of ranks. Raises RecipeError."""
-    name, _, split = line.partition("?split=")
     try:
-        vocabulary: Vocabulary
-        if name in SHIPPED:
-            vocabulary = load_vocabulary(name)
-        else:
-            content = Path(name).read_bytes() if Path(name).is_file() else b""
-            vocabulary = load_vocabulary(name, sha256=hashlib.sha256(content).hexdigest(), split=split)
+        vocabulary = open_named(line).vocabulary
     except ValueError as error:
-        hint = f"; write PATH?split=NAME for ranks ({', '.join(SPLITS)})" if "holds ranks" in str(error) else ""
-        raise RecipeError(f"--vocabulary {line}: {error}{hint}") from error
-    return Measured(vocabulary=vocabulary, name=name)
+        raise RecipeError(f"--vocabulary {line}: {error}") from error
+    return Measured(vocabulary=vocabulary, name=vocabulary.name)
 
 
 def read_parallel(path: Path, reference_language: str) -> dict[str, "pa.Array[Any]"]:

@@ -48,7 +48,7 @@ MISTAKES: dict[tuple[str, ...], tuple[int, str]] = {
     ("run", "tinny"): (2, "no recipe 'tinny'; known: tiny, trees, or give path/to/recipe.py:function"),
     ("run", "tiny", "--sequnce-length", "3"): (2, "Did you mean '--sequence-length'?"),
     ("run", "tiny", "--sequence-length", "long"): (2, "'long' is not a valid integer"),
-    ("run", "tiny", "--vocabulary", "gpt"): (2, "'gpt' is not one of 'cl100k_base', 'o200k_base'"),
+    ("run", "tiny", "--vocabulary", "gpt"): (2, "vocabulary 'gpt' is no file and none of cl100k_base, o200k_base"),
     ("run", "tiny", "--workers", "0"): (2, "Invalid value for '--workers'"),
     ("run", "tiny", "--sequence-length", "1"): (2, "sequence_length must be 0 (one row per document) or at least 2"),
     ("run", "tiny", "--name", "Not A Name"): (2, "name 'Not A Name' must be 1 to 100 of a-z 0-9"),
@@ -239,7 +239,7 @@ COMPLETIONS = {
     "gristmill pl": {"plan"},
     "gristmill run ti": {"tiny"},
     "gristmill run tiny --se": {"--sequence-length", "--seed"},
-    "gristmill plan tiny --vocabulary ": {"cl100k_base", "o200k_base"},
+    "gristmill plan tiny --packing ": {"best-fit", "concatenate", "document"},
     "gristmill show --store STORE ti": {"tiny@1"},
     "gristmill run broken.py --": {"--help"},
 }
