@@ -20,6 +20,8 @@ from jobs.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN_FOLDER = "/tmp/tour"
+ON_RAY = ("run ", "tokenizer train ", "mixture search ", "mixture realise ")
+"""How commands begin that start Ray unless they get `--local`."""
 
 
 def blocks(page: Path, *languages: str) -> Iterator[tuple[str, str, str]]:
@@ -46,7 +48,7 @@ def run(command: str, folder: Path) -> str:
         assert done.returncode == 0, done.stderr
         return done.stdout
     arguments = shlex.split(command)[1:]
-    if (arguments[0] == "run" or arguments[:2] == ["tokenizer", "train"]) and "--help" not in arguments:
+    if " ".join(arguments).startswith(ON_RAY) and "--help" not in arguments:
         arguments.append("--local")
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0 or "error: " in result.output, (command, result.output, result.exc_info)
