@@ -241,7 +241,7 @@ def test_columns_take_little_room():
 
 
 def test_config_that_is_wrong_says_what_to_do():
-    with pytest.raises(ValueError, match="sha256sum some/ranks"):
+    with pytest.raises(ValueError, match="vocabulary 'some/ranks' is no file"):
         AlignConfig(vocabulary="some/ranks", split="cl100k")
 
 
