@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from jobs import cli_corpus, cli_packing
 from jobs.cli_ast import ast
+from jobs.cli_domains import domains
 from jobs.cli_mixture import mixture
 from jobs.cli_tokenizer import tokenizer
 from jobs.options import edge, json_option, site_option
@@ -163,7 +164,7 @@ main.add_command(
 )
 
 
-for _command in (*cli_corpus.COMMANDS, *cli_packing.COMMANDS, ast, mixture, tokenizer):
+for _command in (*cli_corpus.COMMANDS, *cli_packing.COMMANDS, ast, domains, mixture, tokenizer):
     main.add_command(_command)
 
 

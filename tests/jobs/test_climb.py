@@ -67,6 +67,41 @@ def test_documents_of_one_topic_share_a_domain(source: Path, tmp_path: Path) -> 
     assert len(set.union(*domains.values())) == 3
 
 
+def test_domains_are_shown_published_and_label_texts(source: Path, tmp_path: Path) -> None:
+    store, bundle = tmp_path / "store", tmp_path / "bundle"
+    manifest = climb(store, source)
+    shown = invoke("domains", "show", "climb", "--store", store, "--levels", "2,3", "--json").json
+    assert {row["name"] for row in shown["domains"]} == {*manifest.domains}
+    assert sum(row["share"] for row in shown["domains"]) == pytest.approx(1)
+    assert sum(node["cluster"] >= 0 for node in shown["tree"]) == 6
+    assert "seed stability" in invoke("domains", "show", "climb", "--store", store, "--levels", "2").out
+    ended = invoke("domains", "export", "climb", "--store", store, "--to", bundle, "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["domains"] == 3
+    write(tmp_path / "a.txt", TOPICS["kitchen"].format(n=1))
+    write(tmp_path / "b.txt", TOPICS["court"].format(n=2))
+    labelled = invoke("domains", "label", bundle, tmp_path / "a.txt", tmp_path / "b.txt", "--json").json
+    first, second = (row["domain"] for row in labelled)
+    kitchen = invoke("why", "climb", "kitchen1.txt", "--store", store, "--json").json
+    assert first == kitchen[0]["steps"]["assignment"]["domain"]
+    assert second != first
+    assert "distance" in invoke("domains", "label", bundle, tmp_path / "a.txt").out
+
+
+def test_bad_domains(source: Path, tmp_path: Path) -> None:
+    store, bundle = tmp_path / "store", tmp_path / "bundle"
+    climb(store, source)
+    run = ("--store", store)
+    assert "must be numbers" in invoke("domains", "show", "climb", *run, "--levels", "x").err
+    assert invoke("domains", "show", "nothing", *run).code == 7
+    bundle.mkdir()
+    assert invoke("domains", "export", "climb", *run, "--to", bundle).code == 6
+    assert invoke("domains", "label", bundle, tmp_path / "none.txt").code in (2, 3)
+    write(tmp_path / "weights.json", '{"perl": 1}')
+    ended = invoke("domains", "export", "climb", *run, "--to", tmp_path / "b", "--weights", tmp_path / "weights.json")
+    assert (ended.code, "no domain perl" in ended.err) == (2, True)
+
+
 def test_domains_can_be_crossed_with_languages_and_pruned_by_a_score(source: Path, tmp_path: Path) -> None:
     manifest = climb(tmp_path / "store", source, "--by-language", "--score", "lines", "--min-score", 5)
     assert all(name.startswith("text-") for name in manifest.domains), manifest.domains
