@@ -23,9 +23,9 @@ from jobs.proxies.pools import (
     mix,
     proxy_pool_tokens,
 )
+from jobs.vocabularies import open_named
 from pipeline.store import Shard, Store
 from stages.tokenization.pieces import Pieces, pieces_of
-from stages.tokenization.vocabulary import load_vocabulary
 
 ProxyConfig = NgramConfig | GptConfig
 
@@ -126,7 +126,7 @@ def _data(
 
 @lru_cache(maxsize=1)
 def _pieces(vocabulary: str) -> Pieces:
-    return pieces_of(load_vocabulary(vocabulary))
+    return pieces_of(open_named(vocabulary).vocabulary)
 
 
 def _lengths(pieces: Pieces, end_of_document: int) -> npt.NDArray[np.int32]:

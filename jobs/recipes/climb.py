@@ -20,6 +20,7 @@ from jobs.proxies.ngram import NgramConfig
 from jobs.publish import Corpus, CorpusConfig, corpus
 from jobs.recipes.tiny import rules
 from jobs.sources import parse_sources
+from jobs.vocabularies import open_named
 from pipeline.annotate import annotate
 from pipeline.ingest import ingest
 from pipeline.stage import Configured, configured
@@ -29,13 +30,13 @@ from stages.filter import lines
 from stages.filter.selection import Predicate, SelectConfig, select_stage
 from stages.ingest.document import chain
 from stages.tokenization import encode
-from stages.tokenization.vocabulary import load_vocabulary
 
 
 def climb(
     source: list[str] = ["env"],  # noqa: B006 - never changed; shown by --help
     name: str = "climb",
     version: str = "",
+    vocabulary: str = "cl100k_base",
     embedder: str = "wordllama",
     dimensions: int = 384,
     clusters: int = 256,
@@ -60,6 +61,7 @@ def climb(
     source: what to read; repeatable: env, PATH or KIND:WHERE (folder git archive jsonl parquet hub pypi npm).
     name: name of the corpus.
     version: version to publish; empty for the next number.
+    vocabulary: cl100k_base, o200k_base, qwen, tekken_240911, mistral_v3; or a tokenizer.json, or RANKS?split=NAME.
     embedder: wordllama, or a model of sentence-transformers (folder, package:MODULE/FOLDER).
     dimensions: of the vectors of a sentence-transformers model.
     clusters: fine clusters.
@@ -106,13 +108,13 @@ def climb(
     sidecars = (documents, *kept)
     select = select_stage(SelectConfig(predicates=tuple(predicates)), [s.schema for s in sidecars])
     decisions = annotate("select", *sidecars, stages=[select])
-    encoding = encode.EncodeConfig(vocabulary="cl100k_base")
-    tokens = annotate("tokens", documents, stages=[configured(encode.STAGE, encoding)])
-    end = load_vocabulary(encoding.vocabulary).special_token()
+    chosen = open_named(vocabulary)
+    tokens = annotate("tokens", documents, stages=[configured(encode.STAGE, chosen.encoding())])
+    end = chosen.vocabulary.special_token()
     published = CorpusConfig(
         name=name,
         version=version,
-        vocabulary=encoding.vocabulary,
+        vocabulary=chosen.vocabulary.name,
         files=FilesConfig(end_of_document=end),
         packings=(PackingConfig(sequence_length=sequence_length, seed=seed),),
         domain_column=column,
@@ -124,7 +126,7 @@ def climb(
     config = SearchConfig(
         target_tokens=mix_tokens,
         proxy=NgramConfig(proxy_tokens=proxy_tokens, seed=seed),
-        text=Text(vocabulary=encoding.vocabulary, end_of_document=end),
+        text=Text(vocabulary=vocabulary, end_of_document=end),
         targets=tuple(parse_target(text) for text in target),
         method=method,
         rounds=parse_rounds(rounds),

@@ -45,7 +45,7 @@ def test_version() -> None:
 
 MISTAKES: dict[tuple[str, ...], tuple[int, str]] = {
     ("runn",): (2, "Did you mean 'run'?"),
-    ("run", "tinny"): (2, "no recipe 'tinny'; known: tiny, trees, or give path/to/recipe.py:function"),
+    ("run", "tinny"): (2, "no recipe 'tinny'; known: climb, tiny, trees, or give path/to/recipe.py:function"),
     ("run", "tiny", "--sequnce-length", "3"): (2, "Did you mean '--sequence-length'?"),
     ("run", "tiny", "--sequence-length", "long"): (2, "'long' is not a valid integer"),
     ("run", "tiny", "--vocabulary", "gpt"): (2, "vocabulary 'gpt' is no file and none of cl100k_base, o200k_base"),
