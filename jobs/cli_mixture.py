@@ -32,6 +32,11 @@ def mixture() -> None:
     "--proxy", type=click.Choice(["ngram", "gpt"]), default="ngram", show_default=True, help="What is trained."
 )
 @click.option("--proxy-tokens", type=click.IntRange(min=1), help="Units that a proxy learns from.  [default: 1000000]")
+@click.option(
+    "--validation-tokens",
+    type=click.IntRange(min=1),
+    help="Tokens of each validation set.  [default: ngram 200000, gpt 20000]",
+)
 @click.option("--unit", type=click.Choice(["tokens", "bytes"]), help="Of a proxy.  [default: ngram tokens, gpt bytes]")
 @click.option("--order", type=int, help="With --proxy ngram: longest n-grams.  [default: 3]")
 @click.option("--layers", type=int, help="With --proxy gpt.  [default: 3]")

@@ -35,11 +35,14 @@ def _weights(result: MixtureResult) -> bytes:
     spread = [domain.deviation or 0.0 for domain in domains]
     axes.barh(rows - 0.2, [d.weight for d in domains], 0.4, xerr=spread, label="chosen", error_kw={"linewidth": 0.8})
     axes.barh(rows + 0.2, [proportional[d.name] for d in domains], 0.4, label="proportional")
-    capped = [(row, domain.cap) for row, domain in enumerate(domains) if domain.cap < 1]
+    widest = 1.1 * max(d.weight + (d.deviation or 0.0) for d in domains)
+    widest = max(widest, 1.1 * max(proportional.values()))
+    capped = [(row, domain.cap) for row, domain in enumerate(domains) if domain.cap <= widest]
     if capped:
         axes.plot([cap for _, cap in capped], [row for row, _ in capped], "k|", markersize=12, label="cap")
     axes.set_yticks(rows, [plain(domain.name) for domain in domains])
     axes.set_ylim(len(domains) - 0.5, -0.5)
+    axes.set_xlim(0, widest)
     return finish(figure, axes, "share of tokens by domain")
 
 

@@ -17,6 +17,7 @@ from jobs.mixtures.domains import Domains, list_domains, published_domains
 from jobs.mixtures.measuring import ProxyConfig, Text
 from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.report import write_report
+from jobs.mixtures.samples import SampleConfig
 from jobs.mixtures.search import search
 from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
 from jobs.progress import Tracker
@@ -36,6 +37,8 @@ from schemas.manifest import Manifest
 from schemas.mixture_result import MixtureResult
 
 _PROXY_TOKENS = 1_000_000
+_VALIDATION_TOKENS = {"ngram": 200_000, "gpt": 20_000}
+"""Tokens of each validation set; a GPT on a CPU reads no faster than it learns."""
 
 
 def search_mixture(
@@ -127,6 +130,7 @@ def _config(
     rounds: str,
     max_epochs: float,
     current: Path | None,
+    validation_tokens: int | None,
     seed: int,
     **values: Any,
 ) -> SearchConfig:
@@ -141,6 +145,7 @@ def _config(
         max_epochs=max_epochs,
         current=tuple(sorted(read_weights(current).items())) if current else (),
         seed=seed,
+        samples=SampleConfig(max_validation_tokens=validation_tokens or _VALIDATION_TOKENS[proxy]),
     )
 
 
