@@ -39,7 +39,7 @@ def prepare(recipe: Recipe, arguments: Mapping[str, object], site: Site) -> Prep
         raise RecipeError(
             f"recipe {recipe.name} returned {type(corpus).__name__}; it must return a jobs.publish.Corpus"
         )
-    plan = Plan(targets=corpus.targets, store=Store(open_storage(site.store)), scratch=scratch_folder(site))
+    plan = Plan(targets=corpus.targets, store=Store(open_storage(site.store), site.llm), scratch=scratch_folder(site))
     return Prepared(recipe=recipe, arguments=arguments, corpus=corpus, plan=plan, site=site)
 
 

@@ -37,8 +37,8 @@ def step(manifest: Manifest, role: str) -> StepEntry:
 
 
 def named_step(manifest: Manifest, name: str) -> StepEntry | None:
-    """The step of a name, if the version has one."""
-    return next((entry for entry in manifest.steps if entry.name == name), None)
+    """The step of a name, if the version has one; of several, as of clusters that were named, the last made."""
+    return next((entry for entry in reversed(manifest.steps) if entry.name == name), None)
 
 
 def read_report(

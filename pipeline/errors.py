@@ -2,7 +2,7 @@
 
 GristmillError
 ├── SourceError         a source that cannot be read as asked: missing folder, wrong column
-├── SiteError           the site file, storage or cluster: typo, unreachable address, disk full
+├── SiteError           the site file, storage, cluster or endpoint: typo, unreachable address, disk full
 ├── RecipeError         a recipe that cannot be found or loaded
 ├── PlanError           a recipe whose steps do not fit together: missing column, misaligned sidecar
 ├── IdentityError       the same key was made twice with different content
@@ -29,7 +29,7 @@ class SourceError(GristmillError):
 
 
 class SiteError(GristmillError):
-    """The site file, storage or cluster is not usable."""
+    """The site file, storage, cluster or endpoint is not usable."""
 
     exit_code = 5
 

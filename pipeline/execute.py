@@ -74,12 +74,12 @@ class Executor(Protocol):
 
 def worker_store(site: Site) -> Store:
     """This process's store for a site, with its threads pinned."""
-    key = site.store.model_dump_json()
+    key = site.store.model_dump_json() + site.llm.model_dump_json()
     if key not in _STORES:
         os.environ.update(THREAD_VARIABLES)
         pa.set_cpu_count(1)
         pa.set_io_thread_count(2)
-        _STORES[key] = Store(open_storage(site.store))
+        _STORES[key] = Store(open_storage(site.store), site.llm)
     return _STORES[key]
 
 

@@ -1,10 +1,12 @@
 """The site file: where a run happens. Never part of identity."""
 
 import os
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -63,6 +65,38 @@ class CatalogSite(_Section):
     """`https://...` of a REST catalog or a SQLAlchemy address; empty for SQLite in a local store, none for a bucket."""
 
 
+class LlmSite(_Section):
+    """An OpenAI-compatible endpoint. Which model is asked is no part of it: that changes what is made."""
+
+    url: str = ""
+    """Base address, as in `http://localhost:8000/v1`; empty if the site has none."""
+    api_key_env: str = ""
+    """Environment variable of the driver and every worker that holds the key; empty to send none."""
+    timeout_s: float = Field(default=120, gt=0)
+    """How long one request may take in all."""
+    max_in_flight: int = Field(default=4, ge=1)
+    """Requests that a task has open at once."""
+    retries: int = Field(default=4, ge=0)
+    """How often a request is sent again after no answer, 429 or 5xx."""
+    backoff_s: float = Field(default=1, ge=0)
+    """Wait before the first retry; doubles with each, up to a minute."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_plain(cls, url: str) -> str:
+        if not url:
+            return url
+        parts = urlsplit(url)  # this and its port raise ValueError for what is none
+        if (
+            not re.fullmatch(r"https?://[!-~]+", url)
+            or re.search(r"[?#@]", url)
+            or not parts.hostname
+            or parts.port == 0
+        ):
+            raise ValueError("must be http(s)://HOST[:PORT][/PATH] without user, query or fragment")
+        return url.rstrip("/")
+
+
 class Site(_Section):
     """A whole site file."""
 
@@ -70,6 +104,7 @@ class Site(_Section):
     catalog: CatalogSite = CatalogSite()
     ray: RaySite = RaySite()
     execution: ExecutionSite = ExecutionSite()
+    llm: LlmSite = LlmSite()
 
     @property
     def workers(self) -> int:

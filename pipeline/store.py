@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline.errors import CorruptShardError, IdentityError, NotFoundError
 from pipeline.parquet import parquet_bytes, read_parquet, read_spill, spill_bytes
+from pipeline.site_file import LlmSite
 from pipeline.storage import Storage
 from schemas.manifest import Record
 
@@ -37,10 +38,12 @@ class Made:
 
 
 class Store:
-    """Commits and reads shards by key."""
+    """Commits and reads shards by key. The one thing of the site that a task is given."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, llm: LlmSite | None = None) -> None:
         self.storage = storage
+        self.llm = llm or LlmSite()
+        """The site's endpoint, for tasks that ask a model (`pipeline.chat`)."""
 
     def committed(self, step: str) -> set[str]:
         """Keys that a step has committed."""

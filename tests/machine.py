@@ -60,7 +60,7 @@ def site_of(folder: Path, **execution: Any) -> Site:
 def plan_of(site: Site, *targets: Dataset) -> Plan:
     """A plan for these datasets, on the site's store."""
     scratch = Path(site.store.path) / "scratch"
-    return Plan(targets=targets, store=Store(open_storage(site.store)), scratch=scratch)
+    return Plan(targets=targets, store=Store(open_storage(site.store), site.llm), scratch=scratch)
 
 
 @dataclass

@@ -117,11 +117,14 @@ def name_domains(keywords: Sequence[Sequence[str]], languages: Sequence[str | No
         for word in found:
             if not any(word in other or other in word for other in (*prefix, *distinct)):
                 distinct.append(word)
-        names.append(_unused(names, prefix, [spelt for w in distinct if (spelt := domain_name(w)) != "other"], words))
+        names.append(
+            unused_name(names, prefix, [spelt for w in distinct if (spelt := domain_name(w)) != "other"], words)
+        )
     return names
 
 
-def _unused(names: Sequence[str], prefix: list[str], words: list[str], count: int) -> str:
+def unused_name(names: Sequence[str], prefix: list[str], words: list[str], count: int) -> str:
+    """A folder name that `names` lacks: the prefix and `count` words, if need be more of them, or a number."""
     for more in range(count, len(words) + 1):
         if (name := domain_name("-".join([*prefix, *words[:more]]))) not in names:
             return name

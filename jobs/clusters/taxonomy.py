@@ -91,7 +91,7 @@ def build_taxonomy(clustered: pa.Table, widths: Sequence[int]) -> Taxonomy:
     above = np.zeros(count, np.int64)
     for groups in [*(cut_tree(report["tree"], count, width) for width in widths), np.arange(count)]:
         rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-        named = name_domains([_shared([keywords[k] for k in row]) for row in rows], [None] * len(rows), 2)
+        named = name_domains([shared_keywords([keywords[k] for k in row]) for row in rows], [None] * len(rows), 2)
         first = len(names)
         for row, name in zip(rows, named, strict=True):
             names.append(name if name not in names else f"{name}-{len(names)}")
@@ -122,7 +122,7 @@ def cut_tree(merges: Sequence[Mapping[str, Any]], count: int, width: int) -> Lon
     return found
 
 
-def _shared(keywords: Sequence[Sequence[str]]) -> list[str]:
+def shared_keywords(keywords: Sequence[Sequence[str]]) -> list[str]:
     """Words by how many clusters have them, those that come first in their lists first."""
     counts = Counter(word for words in keywords for word in words)
     rank: dict[str, int] = {}

@@ -8,6 +8,7 @@ from jobs.clusters.clustering import ClusterConfig
 from jobs.clusters.coarsen import CoarsenConfig
 from jobs.clusters.job import assign, cluster
 from jobs.clusters.kmeans import KmeansConfig
+from jobs.clusters.naming import NamingConfig, name_by_model
 from jobs.clusters.prune import PruneConfig, mark_scores
 from jobs.deduplicate import deduplicate_exact
 from jobs.mixtures.domains import planned_domains
@@ -43,6 +44,7 @@ def climb(
     domains: int = 20,
     min_share: float = 0.01,
     max_share: float = 0.25,
+    name_with: str = "",
     by_language: bool = False,
     score: str = "",
     min_score: float = 0.0,
@@ -68,6 +70,7 @@ def climb(
     domains: at most so many domains are made of them.
     min_share: of the text in the smallest domain.
     max_share: of the text in the largest domain, unless a single cluster is larger.
+    name_with: the model that names the domains, at the site's endpoint (llm.url); keywords name them without one.
     by_language: cross the domains with the documents' languages.
     score: a numeric column of the marks, by whose mean over a cluster documents are dropped.
     min_score: the least mean that is kept.
@@ -94,6 +97,8 @@ def climb(
             coarsen=CoarsenConfig(domains=domains, min_share=min_share, max_share=max_share),
         ),
     )
+    if name_with:
+        clustered = name_by_model(clustered, NamingConfig(model=name_with, seed=seed))
     assignment = assign(embeddings, clustered)
     kept, predicates = [marks, duplicates, assignment], list(rules(max_line_chars))
     predicates.append(Predicate(name="clustered", sql="domain IS NOT NULL"))

@@ -1,10 +1,12 @@
 """The recipe `climb` from documents to a mixed corpus: domains that were found, their weights, the mixed shards."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.manifest import Manifest
+from tests.endpoint import Reply, said, serve
 from tests.jobs.conftest import write
 from tests.jobs.invoke import corpus_folder, invoke
 
@@ -110,6 +112,30 @@ def test_domains_can_be_crossed_with_languages_and_pruned_by_a_score(source: Pat
     assert strict.documents == 0
     funnel = {entry.step: entry for entry in strict.funnel}
     assert funnel["select"].reasons["cluster-score"] == 72
+
+
+def test_domains_are_published_under_the_names_that_a_model_gives(source: Path, tmp_path: Path) -> None:
+    def answer(request: dict[str, Any], number: int) -> Reply:
+        keywords = request["messages"][1]["content"].splitlines()[0]
+        return said("Cooking" if "butter" in keywords else "Astronomy" if "comet" in keywords else "")
+
+    with serve(answer) as endpoint:
+        site = tmp_path / "site.toml"
+        site.write_text(f'[llm]\nurl = "{endpoint.url}"\n')
+        manifest = climb(tmp_path / "store", source, "--name-with", "namer", "--site", site)
+        assert len(endpoint.requests) == 3
+        again = climb(tmp_path / "store", source, "--name-with", "namer", "--site", site)
+        assert (again.identity, len(endpoint.requests)) == (manifest.identity, 3)
+    assert {"cooking", "astronomy"} < {*manifest.domains}
+    assert len(manifest.domains) == 3
+    assert [entry.name for entry in manifest.steps].count("clusters") == 2  # as they were made, and named
+    shown = invoke("domains", "show", "climb@1", "--store", tmp_path / "store", "--json").json
+    assert {row["name"] for row in shown["domains"]} == {*manifest.domains}
+    plain = climb(tmp_path / "store", source, "--name", "plain")
+    assert {"cooking", "astronomy"}.isdisjoint(plain.domains)
+    line = ("run", "climb", "--local", "--store", tmp_path / "store", "--source", source, "--name-with", "other")
+    ended = invoke(*line)
+    assert (ended.code, "set llm.url in the site file" in ended.err) == (5, True), ended.err
 
 
 @pytest.mark.parametrize(
