@@ -57,6 +57,8 @@ ARROW = {
         ("schemas.mixtures", "DOMAIN_SAMPLE"),
         ("schemas.mixtures", "MIXTURES"),
         ("schemas.mixtures", "MIXTURE_RUNS"),
+        ("schemas.mixtures", "DOMAIN_CELLS"),
+        ("schemas.mixtures", "MIXTURE_BASIS"),
         ("schemas.mixtures", "MIXTURE_RESULT"),
     ),
 }

@@ -50,6 +50,12 @@ def mixture() -> None:
 @click.option(
     "--current", type=click.Path(path_type=Path, dir_okay=False), help="JSON of the mixture in use: one more anchor."
 )
+@click.option(
+    "--evidence",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="result.json of an earlier search over other domains, to learn from its runs; repeatable.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 @click.option("--gpus", default=0.0, show_default=True, help="GPUs of one proxy; with --proxy gpt.")
 @click.option(

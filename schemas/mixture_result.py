@@ -54,6 +54,36 @@ class RunResult(_Model):
     """By validation set."""
 
 
+class Composition(_Model):
+    """What the domains hold, in cells that outlive them: fine clusters, or whole domains of a version without any."""
+
+    codebook: str
+    """What the cells are of: digest of model and centroids, or `domains`. Equal cells of one codebook are the same."""
+    tokens: dict[str, dict[str, int]]
+    """By domain, then by cell: number of the cluster, or name of the domain and digest of its files. Cells without
+    tokens are left out."""
+
+
+class MixtureBasis(_Model):
+    """What the runs of a search can be compared with those of another by."""
+
+    composition: Composition
+    """Of the domains."""
+    validation: dict[str, str]
+    """Digest of the tokens of every validation set."""
+
+
+class EvidenceResult(_Model):
+    """Runs of an earlier search that this one has learned from. They are not among its own."""
+
+    sha256: str
+    """Of the file that they were read from."""
+    corpus: str
+    """The version whose domains they mixed."""
+    runs: int
+    """How many."""
+
+
 class MixtureResult(_Model):
     """A finished search."""
 
@@ -91,5 +121,9 @@ class MixtureResult(_Model):
     """What every run was measured on, sorted."""
     targets: list[TargetResult]
     """What the objective is made of."""
+    basis: MixtureBasis
+    """With it, later searches can learn from the runs: shares of tokens by cell are the weights times this."""
+    evidence: list[EvidenceResult]
+    """Earlier searches that this one has learned from, as given."""
     runs: list[RunResult]
     """In order."""

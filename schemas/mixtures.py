@@ -34,5 +34,18 @@ MIXTURE_RUNS = columns(
 mixture_id, weights: of the mixture. bits_per_byte: of a proxy trained on it, on every validation set, sorted by name.
 """
 
+DOMAIN_CELLS = columns(
+    pa.field("domain", pa.string()),
+    pa.field("cell", pa.int32()),
+    pa.field("tokens", pa.int64()),
+)
+"""What domains hold: one row per domain and fine cluster that have a document in common, sorted by both.
+
+cell: the cluster; -1 for documents without one. tokens: of those documents, with the tokens that end them.
+"""
+
+MIXTURE_BASIS = columns(pa.field("basis", pa.binary()))
+"""One row: what domains hold and what validation sets are, as JSON."""
+
 MIXTURE_RESULT = columns(pa.field("result", pa.binary()))
 """One row: the result of a search as JSON, as `mixture search --to` writes it."""

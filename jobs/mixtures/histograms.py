@@ -5,13 +5,18 @@ a domain is a mixture of fine clusters still, so old runs are points in the same
 Hellinger's: between square roots of histograms.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.mixtures.predictors.gaussian_process import FittedGaussianProcess, GaussianProcess
+from jobs.mixtures.predictors.predictor import ConstantPredictionError
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats
+
+Longs = npt.NDArray[np.int64]
 
 _STEPS = 500
 _LEAST = 1e-12
@@ -19,7 +24,7 @@ _LEAST = 1e-12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Measured mixtures as histograms."""
+    """Mixtures that other searches measured, as histograms. (What a search measured itself: `results.Measurements`.)"""
 
     histograms: Floats
     """float64[N, C], rows sum to 1: share of tokens from each fine cluster."""
@@ -27,6 +32,8 @@ class Evidence:
     """float64[N, T], as in `Runs`."""
     target_weights: Floats
     """float64[T], as in `Runs`."""
+    searches: Longs
+    """int64[N]: which search each is of. Proxies of two searches see other documents, so that their levels differ."""
 
     def __post_init__(self) -> None:
         if self.losses.shape != (len(self.histograms), len(self.target_weights)):
@@ -34,6 +41,13 @@ class Evidence:
                 f"histograms {self.histograms.shape}, losses {self.losses.shape} and target_weights "
                 f"{self.target_weights.shape} must be [N, C], [N, T] and [T]"
             )
+        if self.searches.shape != (len(self.histograms),):
+            raise ValueError(f"searches {self.searches.shape} must be [N] for histograms {self.histograms.shape}")
+
+    @property
+    def objective(self) -> Floats:
+        """float64[N]: what is minimised."""
+        return self.losses @ self.target_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +75,23 @@ def composition_of(fine: np.ndarray, domain: np.ndarray, tokens: Floats, domains
 
 
 def recorded(runs: Runs, composition: Floats) -> Evidence:
-    """Runs over domains of which float64[K, C] says what they hold."""
-    return Evidence(histograms=runs.mixtures @ composition, losses=runs.losses, target_weights=runs.target_weights)
+    """Runs of one search over domains of which float64[K, C] says what they hold."""
+    return Evidence(
+        histograms=runs.mixtures @ composition,
+        losses=runs.losses,
+        target_weights=runs.target_weights,
+        searches=np.zeros(len(runs), np.int64),
+    )
+
+
+def together(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of several searches, at least one, for the same targets over the same clusters."""
+    return Evidence(
+        histograms=np.concatenate([part.histograms for part in parts]),
+        losses=np.concatenate([part.losses for part in parts]),
+        target_weights=parts[0].target_weights,
+        searches=np.repeat(np.arange(len(parts)), [len(part.losses) for part in parts]),
+    )
 
 
 def project(evidence: Evidence, composition: Floats, *, max_distance: float = 0.05) -> Projected:
@@ -101,7 +130,12 @@ def nearest_mixtures(histograms: Floats, composition: Floats) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistogramPredictor:
-    """A predictor over new domains that learns from old runs too: a Gaussian process on square roots of histograms."""
+    """A predictor over new domains that learns from old runs too: a Gaussian process on square roots of histograms.
+
+    The runs of each old search are first moved to the level of the new ones, by a constant: what these measure above
+    what the old runs alone predict of them, by generalised least squares with the covariance of the predictions, and a
+    normal prior of mean 0 and the deviation of the old runs.
+    """
 
     composition: Floats
     """float64[K, C]: what the new domains hold."""
@@ -117,9 +151,24 @@ class HistogramPredictor:
 
     def fit(self, mixtures: Floats, values: Floats) -> "FittedOnHistograms":
         """Learn from new runs, float64[N, K] and float64[N] (none will do), and all of the evidence."""
-        histograms = np.concatenate([self.evidence.histograms, mixtures @ self.composition])
-        known = np.concatenate([self.evidence.losses @ self.evidence.target_weights, values])
-        return FittedOnHistograms(composition=self.composition, fitted=self.process.fit(histograms, known))
+        own, evidence = mixtures @ self.composition, self.evidence
+        known = evidence.objective
+        for search in np.unique(evidence.searches) if len(values) else ():
+            of_search = evidence.searches == search
+            known[of_search] += self._level(evidence.histograms[of_search], known[of_search], own, values)
+        fitted = self.process.fit(np.concatenate([evidence.histograms, own]), np.concatenate([known, values]))
+        return FittedOnHistograms(composition=self.composition, fitted=fitted)
+
+    def _level(self, old: Floats, known: Floats, own: Floats, values: Floats) -> float:
+        """How much higher new runs measure than old ones; 0 where old ones teach nothing."""
+        try:
+            fitted = self.process.fit(old, known)
+        except ConstantPredictionError:
+            return 0.0
+        mean, covariance = fitted.joint(own)
+        covariance[np.diag_indices(len(own))] += fitted.noise**2
+        weights = np.linalg.solve(covariance, np.ones(len(own)))
+        return float(weights @ (values - mean) / (weights.sum() + 1.0 / float(np.var(known))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,3 +181,7 @@ class FittedOnHistograms:
     def predict(self, mixtures: Floats) -> tuple[Floats, Floats]:
         """Means and deviations, float64[M] each."""
         return self.fitted.predict(mixtures @ self.composition)
+
+    def joint(self, mixtures: Floats) -> tuple[Floats, Floats]:
+        """Means float64[M] and covariance float64[M, M]."""
+        return self.fitted.joint(mixtures @ self.composition)

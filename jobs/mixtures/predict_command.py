@@ -10,7 +10,7 @@ from rich.table import Table
 from jobs.looking import existing_storage, print_json, print_line, standard_output
 from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.report import write_report
-from jobs.mixtures.results import evidence_of, load_result, searched_of, stored_result
+from jobs.mixtures.results import load_result, measurements_of, searched_of, stored_result
 from jobs.mixtures.search_config import parse_share
 from jobs.mixtures.space import Floats, MixtureSpace
 from jobs.mixtures.surface import Surface
@@ -37,7 +37,7 @@ def predict_mixture(
     searched = searched_of(found)
     space = searched.space
     mixture = _mixture(found, space, read_weights(weights) if weights else found.weights, given)
-    surface = Surface.of(searched, evidence_of(found))
+    surface = Surface.of(searched, measurements_of(found))
     if surface is None:
         raise RecipeError(f"{result} holds {len(found.runs)} runs, too few or too alike to predict from")
     predicted = _predicted(found, surface, mixture)

@@ -1,10 +1,11 @@
 """The report of a mixture search: plots as PNG and one page of HTML."""
 
+import html
 from pathlib import Path
 
 from jobs.folders import disk_errors, whole_file
 from jobs.mixtures.report_plots import plots
-from jobs.mixtures.results import evidence_of, searched_of
+from jobs.mixtures.results import measurements_of, searched_of
 from jobs.mixtures.surface import Surface
 from jobs.pages import html_images, html_page, html_table
 from schemas.mixture_result import MixtureResult
@@ -12,7 +13,7 @@ from schemas.mixture_result import MixtureResult
 
 def write_report(result: MixtureResult, to: Path) -> None:
     """`report.html` and its plots into a folder. Raises RecipeError without matplotlib, SiteError for the disk."""
-    drawn = plots(result, Surface.of(searched_of(result), evidence_of(result)))
+    drawn = plots(result, Surface.of(searched_of(result), measurements_of(result)))
     with disk_errors(to):
         to.mkdir(parents=True, exist_ok=True)
     pages = {f"{name}.png": image for name, image in drawn.items()}
@@ -26,7 +27,7 @@ def page(result: MixtureResult, images: dict[str, bytes]) -> str:
     """The whole page."""
     found = f"{result.objective:.4f} bits per byte, measured with {len(result.runs)} proxies"
     summary = f"{result.corpus}, {result.target_tokens:,} tokens, method {result.method}: {found}."
-    parts = []
+    parts = [f"<p>Learned also from {e.runs} runs over {html.escape(e.corpus)}.</p>" for e in result.evidence]
     if result.fell_back:
         parts.append("<p>The chosen mixture measured worse than an anchor; this is the best one measured.</p>")
     parts += [_domains(result), _targets(result), *html_images(images)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jobs.mixtures.results import evidence_of, searched_of, space_of
+from jobs.mixtures.results import measurements_of, searched_of, space_of
 from jobs.mixtures.space import Floats
 from jobs.mixtures.surface import Surface
 from jobs.plotting import canvas, finish, plain
@@ -48,13 +48,13 @@ def _weights(result: MixtureResult) -> bytes:
 
 def _rounds(result: MixtureResult) -> bytes:
     """Mean weight of each domain in the mixtures of each round, and in the chosen one."""
-    evidence = evidence_of(result)
-    numbers = np.array(evidence.rounds)
-    rounds = [number for number in sorted(set(evidence.rounds)) if number]
+    found = measurements_of(result)
+    numbers = np.array(found.rounds)
+    rounds = [number for number in sorted(set(found.rounds)) if number]
     figure, axes = canvas(4.5)
     order = sorted(range(len(result.domains)), key=lambda k: (-result.domains[k].weight, k))[:_SHOWN]
     for k in order:
-        means = [evidence.mixtures[numbers == number, k].mean() for number in rounds]
+        means = [found.mixtures[numbers == number, k].mean() for number in rounds]
         name = plain(result.domains[k].name)
         axes.plot(range(len(rounds) + 1), [*means, result.domains[k].weight], marker="o", markersize=3, label=name)
     axes.set_xticks(range(len(rounds) + 1), [*(f"round {number}" for number in rounds), "chosen"])
@@ -63,7 +63,7 @@ def _rounds(result: MixtureResult) -> bytes:
 
 def _regret(result: MixtureResult) -> bytes:
     """How far the best mixture so far is from the best of all, by number of runs."""
-    objective = searched_of(result).runs(evidence_of(result)).objective
+    objective = searched_of(result).runs(measurements_of(result)).objective
     best = np.minimum.accumulate(objective)
     figure, axes = canvas(3.6)
     axes.plot(np.arange(1, len(objective) + 1), objective, ".", color="0.6", label="measured")
@@ -117,7 +117,7 @@ def with_weight(weights: Floats, domain: int, share: float) -> Floats:
 
 def _pareto(result: MixtureResult) -> bytes:
     """The two targets with the largest weight, the runs that no other beats in both, and the chosen mixture."""
-    losses = searched_of(result).runs(evidence_of(result)).losses
+    losses = searched_of(result).runs(measurements_of(result)).losses
     first, second = sorted(range(len(result.targets)), key=lambda t: (-result.targets[t].share, t))[:2]
     x, y = losses[:, first], losses[:, second]
     order = np.lexsort((y, x))

@@ -19,15 +19,15 @@ from pipeline.errors import NotFoundError, RecipeError
 from pipeline.fingerprint import digest
 from pipeline.store import Shard, Store
 from schemas.manifest import Manifest
-from schemas.mixture_result import DomainResult, MixtureResult, RunResult, TargetResult
+from schemas.mixture_result import DomainResult, EvidenceResult, MixtureBasis, MixtureResult, RunResult, TargetResult
 
 RESULT_STEP = "mixture-result"
 """Name of the step that ends a search."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """Measured mixtures."""
+class Measurements:
+    """What the proxies of one search measured. (Of earlier searches, on a common codebook: `histograms.Evidence`.)"""
 
     mixtures: Floats
     """float64[N, K]."""
@@ -49,10 +49,10 @@ class Searched:
         """Digest of all of it."""
         return digest(self.space, self.objective)
 
-    def runs(self, evidence: Evidence) -> Runs:
-        """The evidence as losses of the targets."""
-        losses = self.objective.losses(evidence.bits_per_byte)
-        return Runs(mixtures=evidence.mixtures, losses=losses, target_weights=self.objective.target_weights)
+    def runs(self, found: Measurements) -> Runs:
+        """What was measured as losses of the targets."""
+        losses = self.objective.losses(found.bits_per_byte)
+        return Runs(mixtures=found.mixtures, losses=losses, target_weights=self.objective.target_weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,14 +65,17 @@ class Settings:
     """As canonical JSON."""
     vocabulary: str
     seed: int
+    basis: MixtureBasis
+    evidence: tuple[EvidenceResult, ...]
+    """Earlier searches that it has learned from."""
 
 
-def conclude(settings: Settings, searched: Searched, evidence: Evidence, choice: Choice) -> MixtureResult:
+def conclude(settings: Settings, searched: Searched, found: Measurements, choice: Choice) -> MixtureResult:
     """The result of all runs, of which the last measured the choice.
 
     A choice that measured worse than an anchor gives way to the best measured mixture, which is never worse than one.
     """
-    space, runs = searched.space, searched.runs(evidence)
+    space, runs = searched.space, searched.runs(found)
     anchors = _measured_anchors(space, runs)
     fell_back = bool(anchors) and float(runs.objective[-1]) > min(anchors.values())
     best = int(np.argmin(runs.objective)) if fell_back else len(runs) - 1
@@ -101,8 +104,10 @@ def conclude(settings: Settings, searched: Searched, evidence: Evidence, choice:
         ],
         runs=[
             RunResult(mixture_id=mixture_id(row).hex(), round=number, weights=row.tolist(), bits_per_byte=bits.tolist())
-            for row, number, bits in zip(evidence.mixtures, evidence.rounds, evidence.bits_per_byte, strict=True)
+            for row, number, bits in zip(found.mixtures, found.rounds, found.bits_per_byte, strict=True)
         ],
+        basis=settings.basis,
+        evidence=list(settings.evidence),
     )
 
 
@@ -168,13 +173,13 @@ def searched_of(result: MixtureResult) -> Searched:
     return Searched(space=space_of(result), objective=Objective(targets=targets, sets=tuple(result.validation_sets)))
 
 
-def evidence_of(result: MixtureResult) -> Evidence:
+def measurements_of(result: MixtureResult) -> Measurements:
     """The runs of a search. Raises RecipeError where an id is not of its weights."""
     mixtures = np.array([run.weights for run in result.runs], np.float64)
     for row, run in zip(mixtures, result.runs, strict=True):
         if mixture_id(row).hex() != run.mixture_id:
             raise RecipeError(f"run {run.mixture_id} has other weights than were measured; the result was edited")
-    return Evidence(
+    return Measurements(
         mixtures=mixtures,
         bits_per_byte=np.array([run.bits_per_byte for run in result.runs], np.float64),
         rounds=tuple(run.round for run in result.runs),

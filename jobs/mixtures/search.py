@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jobs.mixtures.basis import basis_of
 from jobs.mixtures.domains import Domain, Domains
+from jobs.mixtures.earlier import EarlierSearch
 from jobs.mixtures.measuring import Samples, is_exact, libraries_of, needed_tokens
 from jobs.mixtures.results import RESULT_STEP, Searched
 from jobs.mixtures.samples import sample_domains
 from jobs.mixtures.search_config import SearchConfig
 from jobs.mixtures.search_tasks import Make, RunCall, SingleCall, choose, conclude_search, propose
-from jobs.proxies.objective import Objective, each_set_a_target
 from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.errors import PlanError
 from pipeline.stage import Resources
@@ -27,18 +28,33 @@ from schemas.mixtures import MIXTURE_RESULT, MIXTURE_RUNS, MIXTURES
 
 
 def search(
-    domains: Domains, config: SearchConfig, *, corpus: str = "", other: Domains | None = None, gpus: float = 0
+    domains: Domains,
+    config: SearchConfig,
+    *,
+    corpus: str = "",
+    other: Domains | None = None,
+    earlier: tuple[EarlierSearch, ...] = (),
+    gpus: float = 0,
 ) -> Dataset:
     """The result of a search over the mixtures of some domains, measured on what they hold out, or on `other`.
 
-    `corpus` is what the result calls them. `gpus` are those of one proxy; they only say where it runs.
+    `corpus` is what the result calls them. `earlier` are searches to learn from, that `check_settings` lets pass.
+    `gpus` are those of one proxy; they only say where it runs.
     """
     samples = sample_domains(domains, config.samples, partial(_needed, config), [config.proxy, config.target_tokens])
     validation = samples
     if other is not None:
         whole = replace(config.samples, validation_share=1.0)
         validation = sample_domains(other, whole, lambda found: np.zeros(len(found), np.int64), "validation")
-    steps = _Steps(config=config, domains=domains, validation=other or domains, data=(samples, validation), gpus=gpus)
+    steps = _Steps(
+        config=config,
+        domains=domains,
+        validation=other or domains,
+        data=(samples, validation),
+        basis=basis_of(domains, other or domains, validation),
+        earlier=earlier,
+        gpus=gpus,
+    )
     runs: list[Dataset] = []
     for number, count in enumerate(config.chosen.rounds):
         proposal = steps.single(f"mixtures-{number + 1}", MIXTURES, runs, partial(propose, number, count))
@@ -61,6 +77,9 @@ class _Steps:
     validation: Domains
     data: tuple[Dataset, Dataset]
     """Samples to train on, and to validate on."""
+    basis: Dataset
+    """What runs are compared by."""
+    earlier: tuple[EarlierSearch, ...]
     gpus: float
 
     def measured(self, name: str, mixtures: Dataset, count: int) -> Dataset:
@@ -84,13 +103,14 @@ class _Steps:
 
     def single(self, name: str, schema: pa.Schema, runs: Sequence[Dataset], make: Make, label: str = "") -> Dataset:
         """A step of one task that looks at all runs so far."""
+        basis = self.basis if self.earlier or name == RESULT_STEP else None
         return Dataset(
             name=name,
-            version=1,
-            config=[self.config, label],
-            inputs=tuple(runs),
+            version=2 if name == RESULT_STEP else 1,
+            config=[self.config, label, [search.sha256 for search in self.earlier]],
+            inputs=(*runs, *([basis] if basis else [])),
             schema=schema,
-            expand=partial(_expand_single, self, tuple(runs), make),
+            expand=partial(_expand_single, self, tuple(runs), basis, make),
             libraries=("lightgbm", "scipy"),
             exact=is_exact(self.config.proxy),
             counts_of=self._counts_of,
@@ -100,11 +120,7 @@ class _Steps:
         """What is known before any run."""
         config, found = self.config, self.domains.find(expansion)
         sets = tuple(domain.name for domain in self.validation.find(expansion))
-        try:
-            objective = Objective(targets=config.targets, sets=sets) if config.targets else each_set_a_target(sets)
-        except ValueError as error:
-            raise PlanError(f"mixture search: {error}") from error
-        space = config.space(found)
+        objective, space = config.objective(sets), config.space(found)
         if config.method == "doremi" and [dict(t.sets) for t in objective.targets] != [{n: 1.0} for n in space.domains]:
             raise PlanError(
                 "mixture search: doremi compares domains by what they hold out, so that it takes no targets and no "
@@ -114,11 +130,12 @@ class _Steps:
 
 
 def _expand_single(
-    steps: _Steps, runs: Sequence[Dataset], make: Make, dataset: Dataset, expansion: Expansion
+    steps: _Steps, runs: Sequence[Dataset], basis: Dataset | None, make: Make, dataset: Dataset, expansion: Expansion
 ) -> list[Task]:
     inputs = tuple(shard for step in runs for shard in expansion.shards(step))
+    based = () if basis is None else expansion.shards(basis)
     searched = steps.searched(expansion)
-    output = dataset.shard(*(shard.key for shard in inputs), searched.key)
+    output = dataset.shard(*(shard.key for shard in (*inputs, *based)), searched.key)
     numbers = [*range(1, len(steps.config.chosen.rounds) + 1), 0]
     rounds = tuple(number for number, step in zip(numbers, runs, strict=False) for _ in expansion.shards(step))
     call = SingleCall(
@@ -127,10 +144,12 @@ def _expand_single(
         make=make,
         inputs=inputs,
         rounds=rounds,
+        basis=based[0] if based else None,
+        earlier=steps.earlier,
         output=output,
         made=Made(libraries=dataset.versions, counters={}, exact=dataset.exact),
     )
-    return [Task(label="1/1", outputs=(output,), call=call, inputs=inputs)]
+    return [Task(label="1/1", outputs=(output,), call=call, inputs=(*inputs, *based))]
 
 
 def _expand_runs(steps: _Steps, mixtures: Dataset, count: int, dataset: Dataset, expansion: Expansion) -> list[Task]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -13,10 +14,13 @@ from jobs.execution import scratch_folder
 from jobs.folders import whole_file
 from jobs.inspection import step
 from jobs.looking import existing_storage, print_json, print_line, site_of, standard_output
+from jobs.mixtures.basis import BASIS_STEP, read_basis
 from jobs.mixtures.domains import Domains, list_domains, published_domains
+from jobs.mixtures.earlier import EarlierSearch, check_settings, informed, load_earlier
 from jobs.mixtures.measuring import ProxyConfig, Text
 from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.report import write_report
+from jobs.mixtures.results import Searched
 from jobs.mixtures.samples import SampleConfig
 from jobs.mixtures.search import search
 from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
@@ -26,7 +30,7 @@ from jobs.proxies.ngram import NgramConfig
 from jobs.running import run_plan
 from jobs.stored import stored
 from pipeline import catalog
-from pipeline.dataset import Dataset
+from pipeline.dataset import Dataset, topological
 from pipeline.errors import RecipeError
 from pipeline.plan import Plan
 from pipeline.site_file import Site
@@ -45,6 +49,7 @@ def search_mixture(
     *,
     corpus: str,
     validation: str | None,
+    evidence: Sequence[Path],
     to: Path | None,
     gpus: float,
     site: Path | None,
@@ -56,8 +61,8 @@ def search_mixture(
 ) -> None:
     """Progress on standard error, the result on standard output and, with its plots, in the folder `to`.
 
-    `values` are those of `_config`. Raises RecipeError for values that do not fit each other, NotFoundError for a
-    version that is not there. The same again measures nothing.
+    `values` are those of `_config`. Raises RecipeError for values that do not fit each other and for evidence that does
+    not compare, NotFoundError for a version that is not there. The same again measures nothing.
     """
     started = time.monotonic()
     place, storage = site_of(site, store, workers, local=local), existing_storage(site, store)
@@ -69,8 +74,15 @@ def search_mixture(
         config.space(list_domains(manifest))
     except ValueError as error:
         raise RecipeError(f"mixture search {corpus}: {error}") from error
-    found = search(domains, config, corpus=f"{manifest.name}@{manifest.version}", other=other, gpus=gpus)
-    result, content, made = _run(found, place)
+    earlier = load_earlier(evidence)
+    check_settings(earlier, config)
+    name = f"{manifest.name}@{manifest.version}"
+    found = search(domains, config, corpus=name, other=other, earlier=earlier, gpus=gpus)
+    checked = _check_evidence(found, config, manifest, earlier, place) if earlier else 0
+    table, made = _run(found, place)
+    content: bytes = table["result"][0].as_py()
+    result = MixtureResult.model_validate_json(content)
+    made += checked
     if to is not None:
         with whole_file(to / "result.json") as file:
             file.write(content)
@@ -93,6 +105,8 @@ def print_result(result: MixtureResult) -> None:
     anchors = ", ".join(f"{name} {value:.4f}" for name, value in sorted(result.anchors.items()))
     if anchors:
         print_line(console, f"anchors: {anchors}")
+    for known in result.evidence:
+        print_line(console, f"learned also from {known.runs} runs over {known.corpus}")
     if result.fell_back:
         print_line(console, "the chosen mixture measured worse than an anchor: this is the best one measured")
     table = Table(box=None, pad_edge=False)
@@ -160,12 +174,23 @@ def _proxy(kind: str, seed: int, **values: Any) -> ProxyConfig:
     return GptConfig(seed=seed, **given)
 
 
-def _run(found: Dataset, site: Site) -> tuple[MixtureResult, bytes, int]:
-    """Run what is missing. Returns the result, its JSON, and how many shards were made."""
+def _check_evidence(
+    found: Dataset, config: SearchConfig, manifest: Manifest, earlier: tuple[EarlierSearch, ...], site: Site
+) -> int:
+    """Refuse evidence that does not compare before a proxy is trained. Gives how many shards were made for it."""
+    (basis_step,) = (dataset for dataset in topological(found) if dataset.name == BASIS_STEP)
+    table, made = _run(basis_step, site)
+    basis = read_basis(table)
+    objective = config.objective(tuple(basis.validation))
+    informed(config, earlier, basis, Searched(space=config.space(list_domains(manifest)), objective=objective))
+    return made
+
+
+def _run(found: Dataset, site: Site) -> tuple[pa.Table, int]:
+    """Run what is missing for a dataset of one shard. Gives that, and how many shards were made."""
     plan = Plan(targets=(found,), store=Store(open_storage(site.store)), scratch=scratch_folder(site))
     tracker = Tracker(plan=plan)
     with watch(tracker, Console(stderr=True)) as listen:
         run_plan(plan, site, (), listen)
     (shard,) = plan.shards(found)
-    content: bytes = plan.store.read(shard)["result"][0].as_py()
-    return MixtureResult.model_validate_json(content), content, sum(made.done for made in tracker.steps.values())
+    return plan.store.read(shard), sum(made.done for made in tracker.steps.values())

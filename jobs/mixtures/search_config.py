@@ -9,7 +9,7 @@ from jobs.mixtures.method import Method
 from jobs.mixtures.methods.table import METHODS
 from jobs.mixtures.samples import SampleConfig
 from jobs.mixtures.space import MixtureSpace
-from jobs.proxies.objective import Target
+from jobs.proxies.objective import Objective, Target, each_set_a_target
 from pipeline.errors import PlanError
 
 
@@ -61,6 +61,13 @@ class SearchConfig:
                 target_tokens=self.target_tokens,
                 max_epochs=self.max_epochs,
             )
+        except ValueError as error:
+            raise PlanError(f"mixture search: {error}") from error
+
+    def objective(self, sets: tuple[str, ...]) -> Objective:
+        """What is minimised on these validation sets. Raises PlanError where a target names others."""
+        try:
+            return Objective(targets=self.targets, sets=sets) if self.targets else each_set_a_target(sets)
         except ValueError as error:
             raise PlanError(f"mixture search: {error}") from error
 

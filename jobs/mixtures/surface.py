@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR, out_of_fold
 from jobs.mixtures.predictors.predictor import ConstantPredictionError, Fitted
-from jobs.mixtures.results import Evidence, Searched
+from jobs.mixtures.results import Measurements, Searched
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
 
@@ -28,9 +28,9 @@ class Surface:
     """None for a target of which nothing is learned."""
 
     @staticmethod
-    def of(searched: Searched, evidence: Evidence) -> "Surface | None":
+    def of(searched: Searched, found: Measurements) -> "Surface | None":
         """None where the runs are too few or too alike to learn from."""
-        runs = searched.runs(evidence)
+        runs = searched.runs(found)
         if len(runs) < _FEWEST_RUNS:
             return None
         objective = _fitted(runs.mixtures, runs.objective)

@@ -11,7 +11,7 @@ from jobs.clusters.kmeans import KmeansConfig
 from jobs.clusters.naming import NamingConfig, name_by_model
 from jobs.clusters.prune import PruneConfig, mark_scores
 from jobs.deduplicate import deduplicate_exact
-from jobs.mixtures.domains import planned_domains
+from jobs.mixtures.domains import Clustered, planned_domains
 from jobs.mixtures.measuring import Text
 from jobs.mixtures.search import search
 from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
@@ -138,7 +138,9 @@ def climb(
         max_epochs=max_epochs,
         seed=seed,
     )
-    found = search(planned_domains(made.files, made.placement, published.files), config, corpus=name)
+    cells = Clustered(assignment=assignment, placement=made.placement, tokens=tokens, clusters=clustered)
+    domains_of = planned_domains(made.files, made.placement, published.files, clustered=None if by_language else cells)
+    found = search(domains_of, config, corpus=name)
     return replace(made, reports=(*made.reports, found))
 
 

@@ -87,7 +87,7 @@ def bench_mixtures(skipped: list[str], *, quick: bool) -> Iterator[Figure]:
         result = run_t1(worlds, {"default": METHODS["default"]})["default"]
         runs = tuple(result.regret.tolist())
         yield Figure(bench="mixtures", name=f"relative regret, 8 domains, {name}", unit="", runs=runs)
-    for rounds in ((8, 8), (16, 16), (16, 16, 16, 16)):
+    for rounds in ((8,), (8, 8), (16, 16), (16, 16, 16, 16)):
         for reused, regret in zip(("with old runs", "without"), run_reuse(10, rounds), strict=True):
             name = f"relative regret, changed domains, {sum(rounds)} runs, {reused}"
             yield Figure(bench="mixtures", name=name, unit="", runs=tuple(regret.tolist()))

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jobs.mixtures.histograms import HistogramPredictor, recorded
-from jobs.mixtures.methods.guided import Guided, guided_method
+from jobs.mixtures.methods.guided import DEFAULT, informed_method
 from jobs.mixtures.methods.table import METHODS
-from jobs.mixtures.predictors.predictor import Predictor
 from jobs.mixtures.space import Floats, MixtureSpace
 from tests.bench.worlds import World, make_world, search_world
 
@@ -37,25 +36,19 @@ def regroup(seed: int) -> Regrouped:
 
 
 def run_reuse(seeds: int, rounds: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """float64[seeds] each: relative regret on the new domains with 112 runs on the old ones, and without.
-
-    The predictor is the same, so only the old runs differ.
+    """float64[seeds] each: relative regret on the new domains of the default method, with 112 runs on the old ones as
+    evidence, and without.
     """
     with_old, without = np.empty(seeds), np.empty(seeds)
     for seed in range(seeds):
         both = regroup(seed)
         known = search_world(both.old, METHODS["expected-improvement"], seed).runs
         evidence = recorded(known, both.old_composition)
-        nothing = replace(evidence, histograms=evidence.histograms[:0], losses=evidence.losses[:0])
-        for regrets, given in ((with_old, evidence), (without, nothing)):
-            predictor = HistogramPredictor(composition=both.new_composition, evidence=given)
-            regrets[seed] = _regret(both.new, predictor, rounds, seed)
+        predictor = HistogramPredictor(composition=both.new_composition, evidence=evidence)
+        informed = informed_method(predictor, both.new.space, rounds)
+        for regrets, method in ((with_old, informed), (without, replace(DEFAULT, rounds=rounds))):
+            regrets[seed] = both.new.relative_regret(search_world(both.new, method, seed).choice.weights)
     return with_old, without
-
-
-def _regret(world: World, predictor: Predictor, rounds: tuple[int, ...], seed: int) -> float:
-    settings = Guided(name="reuse", predictor_name="gaussian-process", predictor=predictor, improve=False)
-    return world.relative_regret(search_world(world, guided_method(settings, rounds), seed).choice.weights)
 
 
 def _composition(fine: World, order: np.ndarray, groups: tuple[tuple[int, ...], ...]) -> Floats:

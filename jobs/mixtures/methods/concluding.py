@@ -4,8 +4,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from jobs.mixtures.method import Choice
-from jobs.mixtures.predictors.gaussian_process import FittedGaussianProcess, GaussianProcess
-from jobs.mixtures.predictors.predictor import ConstantPredictionError, Fitted, Predictor
+from jobs.mixtures.predictors.gaussian_process import GaussianProcess
+from jobs.mixtures.predictors.predictor import ConstantPredictionError, Fitted, FittedProcess, Predictor, Process
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
 
@@ -13,6 +13,7 @@ _SHORTLIST = 512
 _WORLDS = 64
 """Surfaces drawn from the posterior."""
 _TOP = 16
+_PROCESS = GaussianProcess(transform="log")
 
 
 def unpredicted(space: MixtureSpace, runs: Runs, weights: Floats) -> Choice:
@@ -48,14 +49,14 @@ def with_uncertainty(
     pool: Floats,
     name: str,
     generator: np.random.Generator,
+    process: Process = _PROCESS,
 ) -> Choice:
     """The choice with the losses, the spread of the optimum and the odds that a Gaussian process gives it.
 
     The spread is that of the optima of 64 surfaces drawn from its posterior, each the mean of the best 16 of the 512
     candidates of the pool that are expected to be best. The odds take the expected difference to the proportional
-    mixture from `fitted` and its deviation from the process.
+    mixture from `fitted` and its deviation from the process. Losses of single targets come from the runs alone.
     """
-    process = GaussianProcess(transform="log")
     learned = process.fit(runs.mixtures, runs.objective)
     short = pool[np.argsort(learned.predict(pool)[0], kind="stable")[:_SHORTLIST]]
     mean, covariance = learned.joint(short)
@@ -66,14 +67,14 @@ def with_uncertainty(
     optima = short[order].mean(axis=1)
     return Choice(
         weights=weights,
-        predicted=predicted_losses(fitted, process, runs, weights),
+        predicted=predicted_losses(fitted, _PROCESS, runs, weights),
         deviation=optima.std(axis=0),
         predictor=name,
         beats_proportional=_odds(fitted, learned, weights, space.proportional),
     )
 
 
-def _odds(fitted: Fitted, process: FittedGaussianProcess, weights: Floats, other: Floats) -> float:
+def _odds(fitted: Fitted, process: FittedProcess, weights: Floats, other: Floats) -> float:
     pair = np.stack([weights, other])
     if np.abs(weights - other).max() <= 1e-9:
         return 0.0

@@ -5,17 +5,18 @@ expected improvement by a Gaussian process, or the mean of the top predicted and
 choice is the mean of the top predicted by a predictor that cross-validation combines.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from jobs.mixtures.anchors import guarded, with_anchors
+from jobs.mixtures.anchors import anchors, feasible, guarded, with_anchors
+from jobs.mixtures.histograms import HistogramPredictor, nearest_mixtures
 from jobs.mixtures.method import Choice, Method
 from jobs.mixtures.methods.concluding import with_uncertainty
 from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR
 from jobs.mixtures.predictors.gaussian_process import GaussianProcess
-from jobs.mixtures.predictors.predictor import Fitted, Predictor
+from jobs.mixtures.predictors.predictor import Fitted, Predictor, Process
 from jobs.mixtures.proposers.dirichlet import spread
 from jobs.mixtures.proposers.expected_improvement import improve
 from jobs.mixtures.proposers.recentred import recentred_pool
@@ -34,8 +35,10 @@ class Guided:
     """Of the method."""
     predictor_name: str
     predictor: Predictor
-    process: GaussianProcess = _PROCESS
-    """What batches are drawn by with `improve`."""
+    process: Process = _PROCESS
+    """What batches are drawn by with `improve`, and what says how sure the choice is."""
+    known: Floats | None = None
+    """float64[M, K]: mixtures of which the predictor knows before any run; then the first round is guided too."""
     pool: int = 4000
     """Candidates in each round; twice as many for the choice."""
     top: int = 128
@@ -46,6 +49,10 @@ class Guided:
     def __post_init__(self) -> None:
         if not 0 < self.top <= self.pool:
             raise ValueError(f"top={self.top} must be positive and at most pool={self.pool}")
+
+    def around(self, runs: Runs) -> Floats:
+        """float64[N, K]: mixtures of which something is known."""
+        return runs.mixtures if self.known is None else np.concatenate([self.known, runs.mixtures])
 
 
 def guided_method(settings: Guided, rounds: tuple[int, ...]) -> Method:
@@ -61,41 +68,54 @@ def guided_method(settings: Guided, rounds: tuple[int, ...]) -> Method:
 def _propose(
     settings: Guided, space: MixtureSpace, runs: Runs, number: int, count: int, generator: np.random.Generator
 ) -> Floats:
-    if number == 0:
+    if number > 0:
+        return _guided(settings, space, runs, count, generator)
+    free = count - len(anchors(space))
+    if settings.known is None or free < 1:
         return with_anchors(space, spread(space, count, generator), count)
+    return with_anchors(space, _guided(settings, space, runs, free, generator), count)
+
+
+def _guided(settings: Guided, space: MixtureSpace, runs: Runs, count: int, generator: np.random.Generator) -> Floats:
+    around = settings.around(runs)
     if settings.improve:
         process = settings.process.fit(runs.mixtures, runs.objective)
-        return improve(
-            process, _pool(max(settings.pool, 4 * count), space, runs, process, generator), runs.mixtures, count
-        )
+        pool = _pool(max(settings.pool, 4 * count), space, around, process, generator)
+        return improve(process, pool, around, count)
     learned = settings.predictor.fit(runs.mixtures, runs.objective)
-    pool = _pool(max(settings.pool, 4 * count), space, runs, learned, generator)
+    pool = _pool(max(settings.pool, 4 * count), space, around, learned, generator)
     predicted = learned.predict(pool)[0]
     best = np.argsort(predicted, kind="stable")[: max(settings.top, count)]
     drawn = pool[generator.choice(best, size=count - 1, replace=False)]
     return np.concatenate([mean_of_top(predicted, pool, settings.top)[None], drawn])
 
 
-def _pool(size: int, space: MixtureSpace, runs: Runs, learned: Fitted, generator: np.random.Generator) -> Floats:
-    return recentred_pool(space, runs.mixtures, learned.predict(runs.mixtures)[0], size, generator)
+def _pool(size: int, space: MixtureSpace, around: Floats, learned: Fitted, generator: np.random.Generator) -> Floats:
+    return recentred_pool(space, around, learned.predict(around)[0], size, generator)
 
 
 def _choose(settings: Guided, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
     learned = settings.predictor.fit(runs.mixtures, runs.objective)
-    pool = _pool(2 * settings.pool, space, runs, learned, generator)
+    pool = _pool(2 * settings.pool, space, settings.around(runs), learned, generator)
     mixture = mean_of_top(learned.predict(pool)[0], pool, settings.top)
     weights = guarded(space, runs, mixture, float(learned.predict(mixture[None])[0][0]))
     return with_uncertainty(
-        space, runs, weights, fitted=learned, pool=pool, name=settings.predictor_name, generator=generator
+        space,
+        runs,
+        weights,
+        fitted=learned,
+        pool=pool,
+        name=settings.predictor_name,
+        generator=generator,
+        process=settings.process,
     )
 
 
 _ROUNDS = (32, 16, 16, 16, 16, 16)
 """112 mixtures. More rounds find better ones; fewer let more proxies run at once."""
 
-DEFAULT = guided_method(
-    Guided(name="default", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=True), _ROUNDS
-)
+_DEFAULT = Guided(name="default", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=True)
+DEFAULT = guided_method(_DEFAULT, _ROUNDS)
 RECENTRED = guided_method(
     Guided(name="recentred", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=False), _ROUNDS
 )
@@ -108,3 +128,13 @@ EXPECTED_IMPROVEMENT = guided_method(
     ),
     _ROUNDS,
 )
+
+
+def informed_method(predictor: HistogramPredictor, space: MixtureSpace, rounds: tuple[int, ...]) -> Method:
+    """The default, by a predictor that knows of runs over other domains: it proposes and chooses by these too.
+
+    Anchors are measured all the same, and what is returned is judged by the new runs alone.
+    """
+    known = feasible(space, nearest_mixtures(predictor.evidence.histograms, predictor.composition))
+    settings = replace(_DEFAULT, predictor_name="histograms", predictor=predictor, process=predictor, known=known)
+    return guided_method(settings, rounds)

@@ -90,6 +90,11 @@ class FittedGaussianProcess:
     factor: Floats
     coefficients: Floats
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one measurement."""
+        return float(np.sqrt(self.parameters[1])) * self.scale.deviation
+
     def predict(self, mixtures: Floats) -> tuple[Floats, Floats]:
         """Mean and deviation of the noiseless loss, float64[M] each."""
         points = self._points(mixtures)

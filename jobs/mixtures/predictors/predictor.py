@@ -31,6 +31,22 @@ class Predictor(Protocol):
         ...
 
 
+class FittedProcess(Fitted, Protocol):
+    """What is learned by a process that also knows how the errors of mixtures hang together."""
+
+    def joint(self, mixtures: Floats) -> tuple[Floats, Floats]:
+        """float64[M, K] -> the expected values float64[M] and their covariance float64[M, M]."""
+        ...
+
+
+class Process(Protocol):
+    """A predictor whose errors are those of a Gaussian process."""
+
+    def fit(self, mixtures: Floats, values: Floats) -> FittedProcess:
+        """As of a `Predictor`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
     """The z-score of the values: without it a penalty of fixed size makes trees constant (losses vary by 0.01)."""

@@ -5,7 +5,7 @@ expected (kriging believer, Ginsbourger et al. 2010), so that a batch spreads.
 import numpy as np
 from scipy.special import ndtr
 
-from jobs.mixtures.predictors.gaussian_process import FittedGaussianProcess
+from jobs.mixtures.predictors.predictor import FittedProcess
 from jobs.mixtures.space import Floats
 
 _SHORTLIST = 512
@@ -19,7 +19,7 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
     return gain
 
 
-def improve(process: FittedGaussianProcess, pool: Floats, measured: Floats, count: int) -> Floats:
+def improve(process: FittedProcess, pool: Floats, measured: Floats, count: int) -> Floats:
     """float64[count, K] from the pool, one after another; `measured` float64[N, K] are the mixtures known so far.
 
     `best` is the least expected loss of the measured, as measured values are noisy.

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from jobs.mixtures.histograms import Evidence, HistogramPredictor, composition_of, nearest_mixtures, project, recorded
+from jobs.mixtures.histograms import (
+    Evidence,
+    HistogramPredictor,
+    composition_of,
+    nearest_mixtures,
+    project,
+    recorded,
+    together,
+)
 from jobs.mixtures.runs import Runs
 
 CODES = 12
@@ -96,6 +104,20 @@ def test_old_runs_predict_mixtures_of_new_domains(old, change):
     assert spearmanr(with_new, real[10:]).statistic > spearmanr(alone, real[10:]).statistic
 
 
+def test_old_runs_of_another_level_are_moved_to_that_of_the_new_ones(old):
+    composition, runs, evidence = old
+    low = replace(evidence, losses=evidence.losses - 0.7)
+    both = together([evidence, low])
+    np.testing.assert_array_equal(both.searches, np.repeat([0, 1], len(runs)))
+    mixtures = np.random.default_rng(4).dirichlet(np.ones(len(composition)), 30)
+    real = loss(mixtures @ composition)
+    spread = float(np.std(real))
+    for known in (evidence, low, both):
+        predictor = HistogramPredictor(composition=composition, evidence=known)
+        predicted = predictor.fit(mixtures[:6], real[:6]).predict(mixtures[6:])[0]
+        assert np.abs(predicted - real[6:]).mean() < 0.15 * spread
+
+
 def test_a_composition_counts_tokens_by_domain_and_fine_cluster():
     table = composition_of(np.array([0, 2, 2, 1]), np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 5.0, 5.0]), 2, 3)
     np.testing.assert_allclose(table, [[0.25, 0.0, 0.75], [0.0, 0.5, 0.5]])
@@ -107,6 +129,8 @@ def test_shapes_that_do_not_fit_are_refused(old):
     composition, _, evidence = old
     with pytest.raises(ValueError, match=r"\[N, C\]"):
         replace(evidence, losses=np.ones((3, 1)))
+    with pytest.raises(ValueError, match=r"searches .* must be \[N\]"):
+        replace(evidence, searches=np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="one codebook"):
         HistogramPredictor(composition=composition[:, :5], evidence=evidence)
     assert isinstance(evidence, Evidence)

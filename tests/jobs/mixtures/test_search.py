@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.mixtures.results import Evidence, Searched, load_result
+from jobs.mixtures.results import Measurements, Searched, load_result
 from jobs.mixtures.space import MixtureSpace
 from jobs.mixtures.surface import Surface
 from jobs.proxies.objective import Objective, Target
@@ -83,7 +83,8 @@ def test_a_search_goes_on_where_it_was_stopped(corpus: tuple[Path, Manifest], se
     for record in store.glob("records/mixture-*/[!.]*.json"):
         record.unlink()
     resumed = run_search(store, "--to", tmp_path / "again", "--json")
-    assert resumed.json["runs_made"] == 3  # two proxies and the result; nothing needs the choice, whose proxy is there
+    # two proxies, the basis and the result; nothing needs the choice, whose proxy is there
+    assert resumed.json["runs_made"] == 4
     assert (tmp_path / "again/result.json").read_bytes() == (searched / "result.json").read_bytes()
 
 
@@ -105,8 +106,8 @@ def test_a_surface_predicts_what_it_has_not_seen() -> None:
     mixtures = np.random.default_rng(3).dirichlet(np.ones(3), 30)
     bits = ((mixtures - np.array([0.2, 0.3, 0.5])) ** 2).sum(axis=1, keepdims=True) + np.array([[1.0, 2.0]])
     objective = Objective(targets=(Target(name="t", sets={"a": 1.0, "b": 1.0}),), sets=("a", "b"))
-    evidence = Evidence(mixtures=mixtures, bits_per_byte=bits, rounds=(1,) * 30)
-    surface = Surface.of(Searched(space=space, objective=objective), evidence)
+    found = Measurements(mixtures=mixtures, bits_per_byte=bits, rounds=(1,) * 30)
+    surface = Surface.of(Searched(space=space, objective=objective), found)
     assert surface is not None
     assert surface.rank_correlation > 0.9
     best = np.array([0.2, 0.3, 0.5])
@@ -116,7 +117,7 @@ def test_a_surface_predicts_what_it_has_not_seen() -> None:
     (target,) = surface.predict_targets(best)
     assert target is not None
     assert target[0] == pytest.approx(1.5, abs=0.02)
-    few = Evidence(mixtures=mixtures[:5], bits_per_byte=bits[:5], rounds=(1,) * 5)
+    few = Measurements(mixtures=mixtures[:5], bits_per_byte=bits[:5], rounds=(1,) * 5)
     assert Surface.of(Searched(space=space, objective=objective), few) is None
 
 
