@@ -57,11 +57,6 @@ def needed_tokens(proxy: ProxyConfig, space: MixtureSpace) -> npt.NDArray[np.int
     return proxy_pool_tokens(space, proxy.proxy_tokens)
 
 
-def is_exact(proxy: ProxyConfig) -> bool:
-    """Whether the proxy gives the same bits on every machine."""
-    return isinstance(proxy, NgramConfig)
-
-
 def libraries_of(proxy: ProxyConfig) -> tuple[str, ...]:
     """Distributions whose version is part of a run's identity."""
     return () if isinstance(proxy, NgramConfig) else ("torch",)
