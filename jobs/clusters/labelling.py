@@ -10,17 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.clusters.naming import sample_of
+from jobs.clusters.naming import expand_asking, sample_of
 from jobs.clusters.taxonomy import ROOT, Taxonomy, build_taxonomy, shared_keywords
-from pipeline.chat import Answer, Question, ask, check_endpoint
-from pipeline.dataset import Dataset, Expansion, Task
-from pipeline.stage import Resources
+from pipeline.chat import Answer, Question, ask
+from pipeline.dataset import Dataset
 from pipeline.store import Made, Shard, Store
 from schemas.columns import columns
 from schemas.documents import ID
@@ -79,22 +79,11 @@ def label_by_model(clustered: Dataset, config: LabelConfig) -> Dataset:
         config=config,
         inputs=(clustered, sample_of(clustered)),
         schema=LABELS,
-        expand=_expand,
+        expand=partial(expand_asking, LabelCall),
         libraries=("numpy",),
         exact=False,
         details={"config": config},
     )
-
-
-def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
-    (clustered,), (sample,) = (expansion.shards(d) for d in dataset.inputs)
-    output = dataset.shard(clustered.key)
-    if not expansion.store.has(output):
-        check_endpoint(expansion.store.llm)
-    made = Made(exact=False, libraries=dataset.versions, counters={})
-    call = LabelCall(clustered, sample, dataset.details["config"], output, made)
-    resources = Resources(memory_bytes=2_000_000_000)
-    return [Task(label="1/1", outputs=(output,), call=call, inputs=(clustered, sample), resources=resources)]
 
 
 @dataclass(frozen=True, slots=True)

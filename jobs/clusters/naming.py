@@ -8,8 +8,10 @@ whose answer cannot be used keeps the name of its keywords, with the reason.
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +79,7 @@ def name_by_model(clustered: Dataset, config: NamingConfig) -> Dataset:
         config=["named by model", config],
         inputs=(clustered, sample),
         schema=clustered.schema,
-        expand=_expand,
+        expand=partial(expand_asking, NameCall),
         libraries=("numpy",),
         exact=False,
         details={"config": config},
@@ -92,13 +94,21 @@ def sample_of(clustered: Dataset) -> Dataset:
     return sample
 
 
-def _expand(dataset: Dataset, expansion: Expansion) -> list[Task]:
+Call = Callable[[Shard, Shard, Any, Shard, Made], Callable[[Store], list[Record]]]
+"""From the shards of clusters and sample, the config and the output to what a task calls."""
+
+
+def expand_asking(make: Call, dataset: Dataset, expansion: Expansion) -> list[Task]:
+    """The one task of a step that asks a model about clusters and their sample.
+
+    Raises SiteError for a site without an endpoint, unless the answers are committed.
+    """
     (clustered,), (sample,) = (expansion.shards(d) for d in dataset.inputs)
     output = dataset.shard(clustered.key)
     if not expansion.store.has(output):
         check_endpoint(expansion.store.llm)
     made = Made(exact=False, libraries=dataset.versions, counters={})
-    call = NameCall(clustered, sample, dataset.details["config"], output, made)
+    call = make(clustered, sample, dataset.details["config"], output, made)
     resources = Resources(memory_bytes=2_000_000_000)
     return [Task(label="1/1", outputs=(output,), call=call, inputs=(clustered, sample), resources=resources)]
 
