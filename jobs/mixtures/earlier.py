@@ -13,7 +13,6 @@ from jobs.mixtures.method import Method
 from jobs.mixtures.methods.guided import informed_method
 from jobs.mixtures.predictors.predictor import ConstantPredictionError, scale_of
 from jobs.mixtures.results import Searched, load_result, measurements_of
-from jobs.mixtures.runs import Runs
 from jobs.mixtures.search_config import SearchConfig
 from jobs.mixtures.space import Floats
 from pipeline.errors import RecipeError
@@ -103,18 +102,13 @@ def _table(basis: MixtureBasis, domains: Sequence[str], columns: dict[str, int])
 
 
 def _evidence(search: EarlierSearch, basis: MixtureBasis, searched: Searched, columns: dict[str, int]) -> Evidence:
-    """The runs of one search, as losses of the new targets."""
+    """The runs of one search, by the new targets."""
     result = search.result
     _check_cells(search, basis)
     found = measurements_of(result)
     old = _table(result.basis, [domain.name for domain in result.domains], columns)
     bits = found.bits_per_byte[:, _places(search, basis, searched)]
-    runs = Runs(
-        mixtures=found.mixtures,
-        losses=searched.objective.losses(bits),
-        target_weights=searched.objective.target_weights,
-    )
-    return recorded(runs, old)
+    return recorded(searched.objective.runs(found.mixtures, bits), old)
 
 
 def _check_cells(search: EarlierSearch, basis: MixtureBasis) -> None:

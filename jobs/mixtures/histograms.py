@@ -6,7 +6,7 @@ Hellinger's: between square roots of histograms.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,10 @@ class Evidence:
     def objective(self) -> Floats:
         """float64[N]: what is minimised."""
         return self.losses @ self.target_weights
+
+    def of_target(self, number: int) -> "Evidence":
+        """The same runs with a single target."""
+        return replace(self, losses=self.losses[:, [number]], target_weights=np.ones(1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +152,10 @@ class HistogramPredictor:
                 f"domains over {self.composition.shape[1]} fine clusters, runs over "
                 f"{self.evidence.histograms.shape[1]}; both must be of one codebook"
             )
+
+    def of_target(self, number: int) -> "HistogramPredictor":
+        """What learns one target."""
+        return replace(self, evidence=self.evidence.of_target(number))
 
     def fit(self, mixtures: Floats, values: Floats) -> "FittedOnHistograms":
         """Learn from new runs, float64[N, K] and float64[N] (none will do), and all of the evidence."""

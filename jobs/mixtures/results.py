@@ -50,9 +50,8 @@ class Searched:
         return digest(self.space, self.objective)
 
     def runs(self, found: Measurements) -> Runs:
-        """What was measured as losses of the targets."""
-        losses = self.objective.losses(found.bits_per_byte)
-        return Runs(mixtures=found.mixtures, losses=losses, target_weights=self.objective.target_weights)
+        """What a method learns from: every validation set that counts is a target of its own."""
+        return self.objective.runs(found.mixtures, found.bits_per_byte)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +78,8 @@ def conclude(settings: Settings, searched: Searched, found: Measurements, choice
     anchors = _measured_anchors(space, runs)
     fell_back = bool(anchors) and float(runs.objective[-1]) > min(anchors.values())
     best = int(np.argmin(runs.objective)) if fell_back else len(runs) - 1
-    weights, losses = runs.mixtures[best], runs.losses[best]
-    predicted = [None if fell_back else _number(loss) for loss in choice.predicted]
+    weights, losses = runs.mixtures[best], searched.objective.losses(found.bits_per_byte[best])
+    predicted = [None if fell_back else _number(loss) for loss in _of_targets(searched.objective, choice.predicted)]
     deviation = [None if fell_back else _number(value) for value in choice.deviation]
     return MixtureResult(
         corpus=settings.corpus,
@@ -184,6 +183,13 @@ def measurements_of(result: MixtureResult) -> Measurements:
         bits_per_byte=np.array([run.bits_per_byte for run in result.runs], np.float64),
         rounds=tuple(run.round for run in result.runs),
     )
+
+
+def _of_targets(objective: Objective, sets: Floats) -> Floats:
+    """float64[T] of float64[C], one for each validation set that counts; NaN where a set that it needs is."""
+    shares = objective.shares
+    products: Floats = np.where(shares > 0, shares * sets, 0.0).sum(axis=1)
+    return products
 
 
 def _measured_anchors(space: MixtureSpace, runs: Runs) -> dict[str, float]:

@@ -15,7 +15,7 @@ class Runs:
     mixtures: Floats
     """float64[N, K], rows sum to 1."""
     losses: Floats
-    """float64[N, T]: bits per byte of each target."""
+    """float64[N, T]: bits per byte of each target: what is learned by itself, a validation set as a rule."""
     target_weights: Floats = field(default_factory=lambda: np.ones(1))
     """float64[T]: share of each target in the objective; sums to 1."""
 

@@ -106,7 +106,7 @@ class _Steps:
         basis = self.basis if self.earlier or name == RESULT_STEP else None
         return Dataset(
             name=name,
-            version=2 if name == RESULT_STEP else 1,
+            version=3 if name == RESULT_STEP else 2,
             config=[self.config, label, [search.sha256 for search in self.earlier]],
             inputs=(*runs, *([basis] if basis else [])),
             schema=schema,

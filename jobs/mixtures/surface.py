@@ -7,8 +7,9 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import spearmanr
 
-from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR, out_of_fold
-from jobs.mixtures.predictors.predictor import ConstantPredictionError, Fitted
+from jobs.mixtures.predictors.by_target import FittedTargets, fit_targets
+from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR, FittedCombined, out_of_fold
+from jobs.mixtures.predictors.predictor import ConstantPredictionError
 from jobs.mixtures.results import Measurements, Searched
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
@@ -19,13 +20,13 @@ _FEWEST_RUNS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """The default predictor, fitted to the objective and to every target."""
+    """The default predictor, fitted to every validation set that counts."""
 
     space: MixtureSpace
     runs: Runs
-    objective: Fitted
-    targets: tuple[Fitted | None, ...]
-    """None for a target of which nothing is learned."""
+    fitted: FittedTargets[FittedCombined]
+    shares: Floats
+    """float64[T, C]: of those validation sets in every target."""
 
     @staticmethod
     def of(searched: Searched, found: Measurements) -> "Surface | None":
@@ -33,21 +34,21 @@ class Surface:
         runs = searched.runs(found)
         if len(runs) < _FEWEST_RUNS:
             return None
-        objective = _fitted(runs.mixtures, runs.objective)
-        if objective is None:
+        try:
+            fitted = fit_targets(lambda _: DEFAULT_PREDICTOR, runs)
+        except ConstantPredictionError:
             return None
-        single = runs.losses.shape[1] == 1
-        targets = (objective,) if single else tuple(_fitted(runs.mixtures, column) for column in runs.losses.T)
-        return Surface(space=searched.space, runs=runs, objective=objective, targets=targets)
+        return Surface(space=searched.space, runs=runs, fitted=fitted, shares=searched.objective.shares)
 
     def predict(self, mixtures: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the objective, float64[M] each."""
-        return self.objective.predict(mixtures)
+        return self.fitted.predict(mixtures)
 
     def predict_targets(self, mixture: Floats) -> list[tuple[float, float] | None]:
         """Mean and standard deviation of every target for one mixture, float64[K]; None where nothing is learned."""
-        found = [None if fitted is None else fitted.predict(mixture[None]) for fitted in self.targets]
-        return [None if pair is None else (float(pair[0][0]), float(pair[1][0])) for pair in found]
+        (mean,), (deviation,) = self.fitted.predict_targets(mixture[None])
+        means, deviations = self.shares @ mean, np.sqrt(self.shares**2 @ deviation**2)
+        return [(float(m), float(d)) if d > 0 else None for m, d in zip(means, deviations, strict=True)]
 
     def beats(self, mixture: Floats, other: Floats) -> float:
         """Probability that one mixture is better than another, as if their errors were independent."""
@@ -59,18 +60,15 @@ class Surface:
     @cached_property
     def held_out(self) -> tuple[Floats, Floats]:
         """What runs of other folds predict of each run, and what was measured: float64[N] each."""
-        measured = self.runs.objective
-        expected, _ = out_of_fold(DEFAULT_PREDICTOR, self.runs.mixtures, measured, DEFAULT_PREDICTOR.folds)
-        return expected, measured
+        expected = np.tile(self.fitted.means, (len(self.runs), 1))
+        for number, part in enumerate(self.fitted.parts):
+            if part is not None:
+                losses = self.runs.losses[:, number]
+                found = out_of_fold(DEFAULT_PREDICTOR, self.runs.mixtures, losses, DEFAULT_PREDICTOR.folds)
+                expected[:, number] = found[0]
+        return expected @ self.runs.target_weights, self.runs.objective
 
     @property
     def rank_correlation(self) -> float:
         """Spearman's, of what was predicted out of fold and what was measured."""
         return float(spearmanr(*self.held_out).statistic)
-
-
-def _fitted(mixtures: Floats, values: Floats) -> Fitted | None:
-    try:
-        return DEFAULT_PREDICTOR.fit(mixtures, values)
-    except ConstantPredictionError:
-        return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats
 from jobs.proxies.gpt import GptConfig, train_gpt
 from jobs.proxies.ngram import NgramConfig, bits_per_byte, train_ngram
@@ -57,6 +58,24 @@ class Objective:
         """float64[T]: sums to 1."""
         weights = np.array([target.weight for target in self.targets], np.float64)
         return np.asarray(weights / weights.sum(), np.float64)
+
+    @property
+    def set_weights(self) -> Floats:
+        """float64[S]: share of each validation set in the objective; sums to 1."""
+        return np.asarray(self.target_weights @ self.matrix, np.float64)
+
+    @property
+    def shares(self) -> Floats:
+        """float64[T, C]: columns of `matrix`, for the C validation sets that some target names."""
+        return self.matrix[:, self.set_weights > 0]
+
+    def runs(self, mixtures: Floats, bits: Floats) -> Runs:
+        """Measured mixtures, float64[N, K], by float64[N, S] bits per byte, with every set that counts as a target.
+
+        Their weighted mean is the objective all the same, and a method learns more from its parts than from the mean.
+        """
+        counted = self.set_weights > 0
+        return Runs(mixtures=mixtures, losses=bits[:, counted], target_weights=self.set_weights[counted])
 
     def losses(self, bits: Floats) -> Floats:
         """float64[..., S] bits per byte of validation sets to float64[..., T] losses of targets."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from jobs.mixtures.anchors import guarded, with_anchors
 from jobs.mixtures.method import Choice, Method
-from jobs.mixtures.methods.concluding import predicted_losses, unpredicted
+from jobs.mixtures.methods.concluding import unpredicted
+from jobs.mixtures.predictors.by_target import fit_targets
 from jobs.mixtures.predictors.lightgbm_trees import CLIMB_TREES, REGMIX_TREES, Trees
 from jobs.mixtures.proposers.dirichlet import FIRST_ROUND, POOL
 from jobs.mixtures.proposers.top_n import draw_from_top, mean_of_top
@@ -61,7 +62,7 @@ def _choose(settings: Published, space: MixtureSpace, runs: Runs, generator: np.
     pool = POOL.draw(space, settings.pool, generator)
     mixture = mean_of_top(fitted.predict(pool)[0], pool, settings.top)
     weights = guarded(space, runs, mixture, float(fitted.predict(mixture[None])[0][0]))
-    predicted = predicted_losses(fitted, settings.trees, runs, weights)
+    predicted = fit_targets(lambda _: settings.trees, runs).learned(weights)
     return replace(unpredicted(space, runs, weights), predicted=predicted, predictor="trees")
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from jobs.mixtures.method import Choice
-from jobs.mixtures.predictors.gaussian_process import GaussianProcess
-from jobs.mixtures.predictors.predictor import ConstantPredictionError, Fitted, FittedProcess, Predictor, Process
+from jobs.mixtures.predictors.by_target import FittedTargets
+from jobs.mixtures.predictors.predictor import Fitted, FittedProcess
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
 
@@ -13,7 +13,6 @@ _SHORTLIST = 512
 _WORLDS = 64
 """Surfaces drawn from the posterior."""
 _TOP = 16
-_PROCESS = GaussianProcess(transform="log")
 
 
 def unpredicted(space: MixtureSpace, runs: Runs, weights: Floats) -> Choice:
@@ -23,43 +22,24 @@ def unpredicted(space: MixtureSpace, runs: Runs, weights: Floats) -> Choice:
     return Choice(weights=weights, predicted=nothing, deviation=unknown, predictor="", beats_proportional=float("nan"))
 
 
-def predicted_losses(fitted: Fitted, predictor: Predictor, runs: Runs, weights: Floats) -> Floats:
-    """float64[T]: by `fitted` for a single target, by the predictor fitted to each of several.
-
-    NaN for a target of which it learns nothing.
-    """
-    if len(runs.target_weights) == 1 and runs.target_weights[0] == 1.0:
-        return fitted.predict(weights[None])[0]
-    losses = np.full(len(runs.target_weights), np.nan)
-    for number in range(len(losses)):
-        try:
-            learned = predictor.fit(runs.mixtures, runs.losses[:, number])
-        except ConstantPredictionError:
-            continue
-        losses[number] = learned.predict(weights[None])[0][0]
-    return losses
-
-
 def with_uncertainty(
     space: MixtureSpace,
-    runs: Runs,
     weights: Floats,
     *,
-    fitted: Fitted,
+    fitted: FittedTargets[Fitted],
+    process: FittedTargets[FittedProcess],
     pool: Floats,
     name: str,
     generator: np.random.Generator,
-    process: Process = _PROCESS,
 ) -> Choice:
     """The choice with the losses, the spread of the optimum and the odds that a Gaussian process gives it.
 
     The spread is that of the optima of 64 surfaces drawn from its posterior, each the mean of the best 16 of the 512
     candidates of the pool that are expected to be best. The odds take the expected difference to the proportional
-    mixture from `fitted` and its deviation from the process. Losses of single targets come from the runs alone.
+    mixture from `fitted` and its deviation from the process.
     """
-    learned = process.fit(runs.mixtures, runs.objective)
-    short = pool[np.argsort(learned.predict(pool)[0], kind="stable")[:_SHORTLIST]]
-    mean, covariance = learned.joint(short)
+    short = pool[np.argsort(process.predict(pool)[0], kind="stable")[:_SHORTLIST]]
+    mean, covariance = process.joint(short)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     surfaces = mean + generator.standard_normal((_WORLDS, len(short))) @ root.T
@@ -67,10 +47,10 @@ def with_uncertainty(
     optima = short[order].mean(axis=1)
     return Choice(
         weights=weights,
-        predicted=predicted_losses(fitted, _PROCESS, runs, weights),
+        predicted=fitted.learned(weights),
         deviation=optima.std(axis=0),
         predictor=name,
-        beats_proportional=_odds(fitted, learned, weights, space.proportional),
+        beats_proportional=_odds(fitted, process, weights, space.proportional),
     )
 
 

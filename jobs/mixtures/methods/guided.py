@@ -2,9 +2,11 @@
 
 The first round measures the anchors and mixtures from sparse to dense. Each later round measures a batch of largest
 expected improvement by a Gaussian process, or the mean of the top predicted and mixtures drawn from among the top. The
-choice is the mean of the top predicted by a predictor that cross-validation combines.
+choice is the mean of the top predicted by a predictor that cross-validation combines. All of them learn every target by
+itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,6 +16,7 @@ from jobs.mixtures.anchors import anchors, feasible, guarded, with_anchors
 from jobs.mixtures.histograms import HistogramPredictor, nearest_mixtures
 from jobs.mixtures.method import Choice, Method
 from jobs.mixtures.methods.concluding import with_uncertainty
+from jobs.mixtures.predictors.by_target import fit_targets
 from jobs.mixtures.predictors.combined import DEFAULT_PREDICTOR
 from jobs.mixtures.predictors.gaussian_process import GaussianProcess
 from jobs.mixtures.predictors.predictor import Fitted, Predictor, Process
@@ -34,8 +37,9 @@ class Guided:
     name: str
     """Of the method."""
     predictor_name: str
-    predictor: Predictor
-    process: Process = _PROCESS
+    predictor_of: Callable[[int], Predictor]
+    """Of each target, by its number."""
+    process_of: Callable[[int], Process] = lambda _: _PROCESS
     """What batches are drawn by with `improve`, and what says how sure the choice is."""
     known: Floats | None = None
     """float64[M, K]: mixtures of which the predictor knows before any run; then the first round is guided too."""
@@ -79,10 +83,10 @@ def _propose(
 def _guided(settings: Guided, space: MixtureSpace, runs: Runs, count: int, generator: np.random.Generator) -> Floats:
     around = settings.around(runs)
     if settings.improve:
-        process = settings.process.fit(runs.mixtures, runs.objective)
+        process = fit_targets(settings.process_of, runs)
         pool = _pool(max(settings.pool, 4 * count), space, around, process, generator)
         return improve(process, pool, around, count)
-    learned = settings.predictor.fit(runs.mixtures, runs.objective)
+    learned = fit_targets(settings.predictor_of, runs)
     pool = _pool(max(settings.pool, 4 * count), space, around, learned, generator)
     predicted = learned.predict(pool)[0]
     best = np.argsort(predicted, kind="stable")[: max(settings.top, count)]
@@ -95,37 +99,29 @@ def _pool(size: int, space: MixtureSpace, around: Floats, learned: Fitted, gener
 
 
 def _choose(settings: Guided, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
-    learned = settings.predictor.fit(runs.mixtures, runs.objective)
+    learned = fit_targets(settings.predictor_of, runs)
     pool = _pool(2 * settings.pool, space, settings.around(runs), learned, generator)
     mixture = mean_of_top(learned.predict(pool)[0], pool, settings.top)
     weights = guarded(space, runs, mixture, float(learned.predict(mixture[None])[0][0]))
     return with_uncertainty(
         space,
-        runs,
         weights,
         fitted=learned,
         pool=pool,
         name=settings.predictor_name,
         generator=generator,
-        process=settings.process,
+        process=fit_targets(settings.process_of, runs),
     )
 
 
 _ROUNDS = (32, 16, 16, 16, 16, 16)
 """112 mixtures. More rounds find better ones; fewer let more proxies run at once."""
 
-_DEFAULT = Guided(name="default", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=True)
+_DEFAULT = Guided(name="default", predictor_name="combined", predictor_of=lambda _: DEFAULT_PREDICTOR, improve=True)
 DEFAULT = guided_method(_DEFAULT, _ROUNDS)
-RECENTRED = guided_method(
-    Guided(name="recentred", predictor_name="combined", predictor=DEFAULT_PREDICTOR, improve=False), _ROUNDS
-)
+RECENTRED = guided_method(replace(_DEFAULT, name="recentred", improve=False), _ROUNDS)
 EXPECTED_IMPROVEMENT = guided_method(
-    Guided(
-        name="expected-improvement",
-        predictor_name="gaussian-process",
-        predictor=_PROCESS,
-        improve=True,
-    ),
+    replace(_DEFAULT, name="expected-improvement", predictor_name="gaussian-process", predictor_of=lambda _: _PROCESS),
     _ROUNDS,
 )
 
@@ -136,5 +132,6 @@ def informed_method(predictor: HistogramPredictor, space: MixtureSpace, rounds: 
     Anchors are measured all the same, and what is returned is judged by the new runs alone.
     """
     known = feasible(space, nearest_mixtures(predictor.evidence.histograms, predictor.composition))
-    settings = replace(_DEFAULT, predictor_name="histograms", predictor=predictor, process=predictor, known=known)
+    of_target = predictor.of_target
+    settings = replace(_DEFAULT, predictor_name="histograms", predictor_of=of_target, process_of=of_target, known=known)
     return guided_method(settings, rounds)
