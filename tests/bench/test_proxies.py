@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jobs.mixtures.methods.table import METHODS
 from jobs.proxies.ngram import NgramConfig
 from tests.bench import proxies
 from tests.bench.material import CORPUS
@@ -13,9 +14,17 @@ from tests.bench.material import CORPUS
 needs_corpora = pytest.mark.skipif(not CORPUS.exists(), reason="the corpora are not beside the repository")
 
 
-@pytest.mark.parametrize(("runs", "rounds"), [(28, (16, 8, 4)), (112, (64, 32, 16)), (30, (17, 8, 5))])
-def test_rounds_are_those_of_climb(runs: int, rounds: tuple[int, int, int]) -> None:
-    assert proxies.rounds_of(runs) == rounds
+@pytest.mark.parametrize(
+    ("method", "runs", "rounds"),
+    [
+        ("climb", 28, (16, 8, 4)),
+        ("climb", 112, (64, 32, 16)),
+        ("climb", 30, (17, 9, 4)),
+        ("default", 28, (8, *[4] * 5)),
+    ],
+)
+def test_rounds_are_those_of_the_method(method: str, runs: int, rounds: tuple[int, ...]) -> None:
+    assert proxies.rounds_of(METHODS[method], runs) == rounds
 
 
 @needs_corpora

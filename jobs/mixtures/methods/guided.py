@@ -2,8 +2,8 @@
 
 The first round measures the anchors and mixtures from sparse to dense. Each later round measures a batch of largest
 expected improvement by a Gaussian process, or the mean of the top predicted and mixtures drawn from among the top. The
-choice is the mean of the top predicted by a predictor that cross-validation combines. All of them learn every target by
-itself.
+choice is the mean of the top predicted, among candidates ever nearer to it, by a predictor that cross-validation
+combines. All of them learn every target by itself.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,14 @@ from jobs.mixtures.predictors.gaussian_process import GaussianProcess
 from jobs.mixtures.predictors.predictor import Fitted, Predictor, Process
 from jobs.mixtures.proposers.dirichlet import spread
 from jobs.mixtures.proposers.expected_improvement import improve
-from jobs.mixtures.proposers.recentred import recentred_pool
+from jobs.mixtures.proposers.recentred import narrowed_pool, recentred_pool
 from jobs.mixtures.proposers.top_n import mean_of_top
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
 
 _PROCESS = GaussianProcess(transform="log")
+_WEAKEST = 1.0
+"""Sum of the parameters of the sparsest Dirichlet of the first round."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,7 @@ class Guided:
     known: Floats | None = None
     """float64[M, K]: mixtures of which the predictor knows before any run; then the first round is guided too."""
     pool: int = 4000
-    """Candidates in each round; twice as many for the choice."""
+    """Candidates in each round; twice as many for the choice, and as many again each time they narrow."""
     top: int = 128
     """Best predicted candidates that are averaged and drawn from."""
     improve: bool
@@ -76,7 +78,7 @@ def _propose(
         return _guided(settings, space, runs, count, generator)
     free = count - len(anchors(space))
     if settings.known is None or free < 1:
-        return with_anchors(space, spread(space, count, generator), count)
+        return with_anchors(space, spread(space, count, generator, weakest=_WEAKEST), count)
     return with_anchors(space, _guided(settings, space, runs, free, generator), count)
 
 
@@ -101,7 +103,8 @@ def _pool(size: int, space: MixtureSpace, around: Floats, learned: Fitted, gener
 def _choose(settings: Guided, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
     learned = fit_targets(settings.predictor_of, runs)
     pool = _pool(2 * settings.pool, space, settings.around(runs), learned, generator)
-    mixture = mean_of_top(learned.predict(pool)[0], pool, settings.top)
+    near = narrowed_pool(space, pool, learned, settings.top, generator)
+    mixture = mean_of_top(learned.predict(near)[0], near, settings.top)
     weights = guarded(space, runs, mixture, float(learned.predict(mixture[None])[0][0]))
     return with_uncertainty(
         space,

@@ -21,11 +21,16 @@ class Combined:
     """The members, and how they are judged."""
 
     members: Mapping[str, Predictor]
+    """The first is trusted most before anything is known."""
     folds: int = 5
+    trust: float = 4.0
+    """In it: what errors of so many deviations, squared, weigh against it. Few runs alone cannot tell members apart."""
 
     def __post_init__(self) -> None:
-        if not self.members or self.folds < 2:
-            raise ValueError(f"{len(self.members)} members and folds={self.folds} must be at least 1 and 2")
+        if not self.members or self.folds < 2 or self.trust < 0:
+            raise ValueError(
+                f"{len(self.members)} members, folds={self.folds} and trust={self.trust} must be at least 1, 2 and 0"
+            )
 
     def fit(self, mixtures: Floats, values: Floats) -> "FittedCombined":
         """Learn all members from all data, weighted by the error in the folds that each left out.
@@ -44,7 +49,7 @@ class Combined:
             raise ConstantPredictionError("no predictor learned anything. " + "; ".join(reasons))
         means = np.stack([scale.scaled(mean) for mean, _ in guesses.values()], axis=1)
         deviations = np.stack([deviation / scale.deviation for _, deviation in guesses.values()], axis=1)
-        weights = stacking_weights(means, scale.scaled(values))
+        weights = stacking_weights(means, scale.scaled(values), trust=self.trust)
         used = {name: float(weight) for name, weight in zip(guesses, weights, strict=True) if weight > 1e-6}
         mean, deviation = _mixed(means, deviations, weights)
         strange = float(np.sqrt(np.mean(((scale.scaled(values) - mean) / deviation) ** 2)))
@@ -85,10 +90,14 @@ def out_of_fold(predictor: Predictor, mixtures: Floats, values: Floats, folds: i
     return mean, deviation
 
 
-def stacking_weights(predictions: Floats, values: Floats) -> Floats:
-    """float64[P], not negative, of sum 1: the least squared error of float64[N, P] against float64[N]."""
-    rows = np.vstack([predictions, np.full((1, predictions.shape[1]), _TO_ONE)])
-    weights, _ = nnls(rows, np.append(values, _TO_ONE))
+def stacking_weights(predictions: Floats, values: Floats, *, trust: float = 0.0) -> Floats:
+    """float64[P], not negative, of sum 1: the least squared error of float64[N, P] against float64[N].
+
+    To it is added `trust` times the squared distance to having the first alone (ridge regression towards a prior).
+    """
+    first = np.eye(predictions.shape[1])[0]
+    rows = np.vstack([predictions, np.sqrt(trust) * np.eye(len(first)), np.full((1, len(first)), _TO_ONE)])
+    weights, _ = nnls(rows, np.concatenate([values, np.sqrt(trust) * first, [_TO_ONE]]))
     shares: Floats = weights / weights.sum()
     return shares
 

@@ -87,8 +87,11 @@ def dirichlet_rows(parameters: Floats, generator: np.random.Generator) -> Floats
     return rows
 
 
-def spread(space: MixtureSpace, count: int, generator: np.random.Generator) -> Floats:
-    """float64[count, K]: around the shares of tokens and around the uniform mixture by turns, from sparse to dense."""
+def spread(space: MixtureSpace, count: int, generator: np.random.Generator, *, weakest: float = 0.1) -> Floats:
+    """float64[count, K]: around the shares of tokens and around the uniform mixture by turns, from sparse to dense.
+
+    The sum of the parameters is `weakest` to 50, evenly on a logarithmic scale.
+    """
     centres = np.stack([space.proportional, space.uniform])[np.arange(count) % 2]
-    strengths = 10.0 ** generator.uniform(-1.0, 1.7, count)
+    strengths = weakest * (50.0 / weakest) ** generator.random(count)
     return feasible(space, dirichlet_rows(centres * strengths[:, None], generator))
