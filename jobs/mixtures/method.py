@@ -1,7 +1,7 @@
 """The one interface of all ways to search a mixture: propose what to measure next, and choose in the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,3 +35,8 @@ class Method:
     propose: Callable[[MixtureSpace, Runs, int, int, np.random.Generator], Floats]
     """(space, runs so far, number of the round from 0, count, generator) -> float64[count, K], all feasible."""
     choose: Callable[[MixtureSpace, Runs, np.random.Generator], Choice]
+
+    def sized(self, runs: int) -> "Method":
+        """The same in so many runs, at least 1: rounds in proportion to its own."""
+        ends = np.rint(np.cumsum(self.rounds) * runs / max(1, sum(self.rounds))).astype(int)
+        return replace(self, rounds=tuple(int(count) for count in np.diff(ends, prepend=0) if count))

@@ -72,8 +72,15 @@ class SearchConfig:
             raise PlanError(f"mixture search: {error}") from error
 
 
-def parse_rounds(text: str) -> tuple[int, ...]:
-    """`64,32,16`; empty for those of the method. Raises ValueError."""
+def parse_rounds(text: str, proxies: int, method: str) -> tuple[int, ...]:
+    """`64,32,16`, or rounds like those of the method of so many `proxies` in all; empty without both.
+
+    Raises ValueError.
+    """
+    if text and proxies:
+        raise ValueError(f"rounds {text!r} and {proxies} proxies say the same; give one of them")
+    if proxies and method in METHODS:
+        return METHODS[method].sized(proxies).rounds
     try:
         return tuple(int(count) for count in text.split(",")) if text else ()
     except ValueError as error:

@@ -52,6 +52,7 @@ def climb(
     target: list[str] = [],  # noqa: B006 - never changed
     method: str = "default",
     rounds: str = "",
+    proxies: int = 0,
     proxy_tokens: int = 1_000_000,
     max_epochs: float = 4.0,
     sequence_length: int = 2048,
@@ -78,6 +79,7 @@ def climb(
     target: validation sets with weights, as in `mixture search`; every domain alike without one.
     method: of the search.
     rounds: proxies of each round, as in 64,32,16.
+    proxies: in all, in rounds like those of the method; 0 for as many as it has.
     proxy_tokens: tokens that a proxy learns from.
     max_epochs: how often a domain may be repeated.
     sequence_length: tokens of a training sequence.
@@ -134,7 +136,7 @@ def climb(
         text=Text(vocabulary=vocabulary, end_of_document=end),
         targets=tuple(parse_target(text) for text in target),
         method=method,
-        rounds=parse_rounds(rounds),
+        rounds=parse_rounds(rounds, proxies, method),
         max_epochs=max_epochs,
         seed=seed,
     )

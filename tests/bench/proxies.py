@@ -170,18 +170,12 @@ class Bench:
                 file.write(json.dumps(entry).encode())
 
 
-def rounds_of(method: Method, runs: int) -> tuple[int, ...]:
-    """The rounds of the method, in proportion."""
-    ends = np.rint(np.cumsum(method.rounds) * runs / sum(method.rounds)).astype(int)
-    return tuple(int(count) for count in np.diff(ends, prepend=0))
-
-
 def search(bench: Bench, method: Method, runs: int, seed: int) -> tuple[Runs, Floats]:
     """The runs of a method in its rounds, and what it chooses."""
     world = open_world(bench.corpora, bench.proxy.proxy_tokens)
     generator, domains = np.random.default_rng(seed), len(world.wanted)
     known = Runs(mixtures=np.empty((0, domains)), losses=np.empty((0, domains)), target_weights=world.wanted)
-    for number, count in enumerate(rounds_of(method, runs)):
+    for number, count in enumerate(method.sized(runs).rounds):
         proposed = method.propose(world.space, known, number, count, generator)
         known = known.extended(proposed, bench.bits(proposed, [bench.proxy.seed])[:, 0])
     return known, method.choose(world.space, known, generator).weights

@@ -1,4 +1,4 @@
-"""The bench of real proxies: rounds, and runs that are kept; the whole of it with GPTs is slow."""
+"""The bench of real proxies: runs that are kept; the whole of it with GPTs is slow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,25 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.mixtures.methods.table import METHODS
 from jobs.proxies.ngram import NgramConfig
 from tests.bench import proxies
 from tests.bench.material import CORPUS
 
 needs_corpora = pytest.mark.skipif(not CORPUS.exists(), reason="the corpora are not beside the repository")
-
-
-@pytest.mark.parametrize(
-    ("method", "runs", "rounds"),
-    [
-        ("climb", 28, (16, 8, 4)),
-        ("climb", 112, (64, 32, 16)),
-        ("climb", 30, (17, 9, 4)),
-        ("default", 28, (8, *[4] * 5)),
-    ],
-)
-def test_rounds_are_those_of_the_method(method: str, runs: int, rounds: tuple[int, ...]) -> None:
-    assert proxies.rounds_of(METHODS[method], runs) == rounds
 
 
 @needs_corpora

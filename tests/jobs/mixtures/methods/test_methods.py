@@ -148,3 +148,16 @@ def test_a_round_may_be_larger_than_the_shortlist():
     runs = search_world(world, replace(method, rounds=(8,)), 0).runs
     drawn = method.propose(world.space, runs, 1, 600, np.random.default_rng(0))
     assert len(np.unique(drawn, axis=0)) == 600
+
+
+@pytest.mark.parametrize(
+    ("method", "runs", "rounds"),
+    [
+        ("climb", 28, (16, 8, 4)),
+        ("climb", 112, (64, 32, 16)),
+        ("climb", 30, (17, 9, 4)),
+        ("default", 28, (8, *[4] * 5)),
+    ],
+)
+def test_rounds_are_those_of_the_method(method: str, runs: int, rounds: tuple[int, ...]) -> None:
+    assert METHODS[method].sized(runs).rounds == rounds

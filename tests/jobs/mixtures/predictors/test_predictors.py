@@ -89,6 +89,15 @@ def test_stacking_weights_are_those_of_least_error():
     np.testing.assert_allclose(stacking_weights(predictions, predictions @ wanted), wanted, atol=1e-6)
 
 
+def test_the_first_member_is_trusted_until_many_values_tell_otherwise():
+    generator = np.random.default_rng(0)
+    predictions = generator.standard_normal((400, 2))
+    values = 0.3 * predictions[:, 0] + 0.7 * predictions[:, 1]
+    few, many = (stacking_weights(predictions[:count], values[:count], trust=4.0) for count in (4, 400))
+    assert few[0] > many[0] + 0.1
+    np.testing.assert_allclose(many, [0.3, 0.7], atol=0.01)
+
+
 def test_out_of_fold_predictions_do_not_see_their_own_value(runs):
     mixtures, values, _ = runs
     changed = values.copy()
@@ -118,6 +127,7 @@ def test_slopes_of_the_log_linear_law_are_those_of_finite_differences(runs):
         lambda: LogLinear(starts=0),
         lambda: Ridge(penalties=()),
         lambda: Combined(members={}),
+        lambda: Combined(members={"ridge": Ridge()}, trust=-1.0),
     ],
 )
 def test_impossible_settings_are_refused(make):

@@ -15,7 +15,7 @@ from jobs.mixtures.proposers.convex import convex_optimum
 from jobs.mixtures.proposers.d_optimal import d_optimal
 from jobs.mixtures.proposers.dirichlet import FIRST_ROUND, POOL, DirichletDraw, dirichlet_rows, spread
 from jobs.mixtures.proposers.expected_improvement import expected_improvement, improve
-from jobs.mixtures.proposers.recentred import recentred_pool
+from jobs.mixtures.proposers.recentred import narrowed_pool, recentred_pool
 from jobs.mixtures.proposers.top_n import draw_from_top, mean_of_top
 from jobs.mixtures.space import MixtureSpace
 
@@ -151,3 +151,17 @@ def test_impossible_settings_are_refused():
         DirichletDraw(weakest=2.0, strongest=1.0)
     with pytest.raises(ValueError, match="must fit"):
         convex_optimum(TIGHT, [], np.ones(1))
+
+
+def test_a_pool_narrows_to_what_is_predicted_best():
+    wanted, tight = np.array([0.1, 0.37, 0.28, 0.25]), space(epochs=1.2)
+    mixtures = np.random.default_rng(4).dirichlet(np.ones(4), 60)
+    fitted = GaussianProcess().fit(mixtures, ((mixtures - wanted) ** 2).sum(axis=1))
+    generator = np.random.default_rng(5)
+    wide = recentred_pool(tight, mixtures, fitted.predict(mixtures)[0], 400, generator)
+    near = narrowed_pool(tight, wide, fitted, 32, generator)
+    assert near.shape == (432, 4)
+    assert all(tight.is_feasible(row) for row in near)
+    assert fitted.predict(near)[0].min() <= fitted.predict(wide)[0].min()
+    far, close = (mean_of_top(fitted.predict(pool)[0], pool, 32) for pool in (wide, near))
+    assert np.abs(close - wanted).max() < min(0.02, np.abs(far - wanted).max())
