@@ -1,7 +1,9 @@
 """What `run` and `plan` do and print. `jobs.cli` parses; this module is imported when a command runs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from rich.table import Table
 
 from jobs.card import human_bytes
 from jobs.display import funnel_table, watch
-from jobs.execution import Prepared, execute, prepare
+from jobs.execution import Listener, execute, execute_following, prepare
 from jobs.looking import print_holdings, print_json, site_of, standard_output
 from jobs.progress import Tracker
 from jobs.publish import funnel
@@ -23,6 +25,7 @@ from pipeline.fingerprint import canonical
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.run import Event
+from pipeline.storage import Storage
 from schemas.manifest import Manifest
 
 
@@ -39,8 +42,57 @@ def run_recipe(
     """`gristmill run`: progress on standard error, the result on standard output."""
     started = time.monotonic()
     prepared = prepare(recipe, arguments, site_of(site, store, workers, local=local))
+    storage = prepared.plan.store.storage
+    made = [_make(prepared.plan, partial(execute, prepared))]
+    if following := execute_following(prepared, made[0].manifest):
+        made.append(_make(*following))
+    seconds = time.monotonic() - started
+    if as_json:
+        values = [version.value(storage) for version in made]
+        print_json(values[0] | {"seconds": round(seconds, 1)} | ({"following": values[1]} if values[1:] else {}))
+        return
+    console = standard_output()
+    console.print(funnel_table(made[0].manifest.funnel))
+    console.print()
+    for version in made:
+        version.show(storage)
+    count = sum(version.made for version in made)
+    console.print(f"{count:,} shards made, {seconds:.1f} s" if count else f"nothing was left to do, {seconds:.1f} s")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Version:
+    """What came of a plan."""
+
+    manifest: Manifest
+    tracker: Tracker
+
+    @property
+    def made(self) -> int:
+        return sum(step.done for step in self.tracker.steps.values())
+
+    def value(self, storage: Storage) -> dict[str, Any]:
+        """For JSON."""
+        manifest = self.manifest
+        return {
+            "corpus": f"{manifest.name}@{manifest.version}",
+            "path": storage.url(catalog.folder(manifest)),
+            "shards_made": self.made,
+            "steps": {name: {"made": s.done, "resumed": s.resumed} for name, s in self.tracker.steps.items()},
+            "manifest": manifest.model_dump(),
+        }
+
+    def show(self, storage: Storage) -> None:
+        manifest, console = self.manifest, standard_output()
+        path = storage.url(catalog.folder(manifest))
+        console.print(f"{manifest.name}@{manifest.version}  {path}", style="bold", highlight=False, soft_wrap=True)
+        print_holdings(console, manifest)
+
+
+def _make(plan: Plan, make: Callable[[Listener], Manifest]) -> _Version:
+    """Carry out a plan with its progress on standard error; when shards fail, with what is known of them."""
     errors = Console(stderr=True)
-    tracker = Tracker(plan=prepared.plan)
+    tracker = Tracker(plan=plan)
     unexpected: list[Failure] = []
 
     try:
@@ -51,13 +103,12 @@ def run_recipe(
                 if event.kind == "failed" and event.failure is not None and event.failure.details:
                     unexpected.append(event.failure)
 
-            manifest = execute(prepared, listen)
+            return _Version(manifest=make(listen), tracker=tracker)
     except ShardsFailedError:
-        errors.print(funnel_table(funnel(prepared.plan)))
+        errors.print(funnel_table(funnel(plan)))
         if unexpected:
             errors.print(printable(unexpected[0].details), highlight=False, markup=False, soft_wrap=True)
         raise
-    _print_result(prepared, manifest, time.monotonic() - started, tracker, as_json=as_json)
 
 
 def plan_recipe(
@@ -110,24 +161,6 @@ def plan_row(plan: Plan, number: int) -> dict[str, Any]:
         "documents": sum(r for r in rows if r is not None) if None not in rows else None,
         "bytes": sum(b for b in sizes if b is not None) if None not in sizes else None,
     }
-
-
-def _print_result(prepared: Prepared, manifest: Manifest, seconds: float, tracker: Tracker, *, as_json: bool) -> None:
-    storage = prepared.plan.store.storage
-    path = storage.url(catalog.folder(manifest))
-    made = sum(step.done for step in tracker.steps.values())
-    if as_json:
-        steps = {name: {"made": s.done, "resumed": s.resumed} for name, s in tracker.steps.items()}
-        value = {"corpus": f"{manifest.name}@{manifest.version}", "path": path, "seconds": round(seconds, 1)}
-        print_json(value | {"shards_made": made, "steps": steps, "manifest": manifest.model_dump()})
-        return
-    console = standard_output()
-    console.print(funnel_table(manifest.funnel))
-    console.print()
-    console.print(f"{manifest.name}@{manifest.version}  {path}", style="bold", highlight=False, soft_wrap=True)
-    print_holdings(console, manifest)
-    work = f"{made:,} shards made" if made else "nothing was left to do"
-    console.print(f"{work}, {seconds:.1f} s", highlight=False)
 
 
 def _number(value: object) -> str:

@@ -17,6 +17,8 @@ from pipeline.storage import open_storage
 from pipeline.store import Store
 from schemas.manifest import Manifest
 
+Listener = Callable[[Event], None]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
@@ -51,12 +53,46 @@ def scratch_folder(site: Site) -> Path:
     return Path(cache).expanduser() / "gristmill"
 
 
-def execute(prepared: Prepared, listener: Callable[[Event], None]) -> Manifest:
+def execute(prepared: Prepared, listener: Listener) -> Manifest:
     """Run what is not committed, then publish. Raises ShardsFailedError, SiteError, PublishError and SourceError."""
-    plan, site = prepared.plan, prepared.site
+
+    def publish_corpus(plan: Plan) -> Manifest:
+        return publish(plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
+
+    return make_version(prepared.plan, prepared.site, prepared.recipe.code, listener, publish_corpus)
+
+
+def execute_following(prepared: Prepared, manifest: Manifest) -> tuple[Plan, Callable[[Listener], Manifest]] | None:
+    """The plan of what the recipe makes of its published version, and what carries it out; None if it makes nothing.
+
+    Raises RecipeError where that cannot be made of it.
+    """
+    if prepared.corpus.following is None:
+        return None
+    store, site = prepared.plan.store, prepared.site
+    try:
+        following = prepared.corpus.following(store, manifest)
+    except ValueError as error:
+        raise RecipeError(f"recipe {prepared.recipe.name}: {error}") from error
+    plan = Plan(targets=following.targets, store=store, scratch=prepared.plan.scratch)
+
+    def make(listener: Listener) -> Manifest:
+        return make_version(plan, site, prepared.recipe.code, listener, following.publish)
+
+    return plan, make
+
+
+def make_version(
+    plan: Plan,
+    site: Site,
+    code: tuple[str, ...],
+    listener: Listener,
+    publish_version: Callable[[Plan], Manifest],
+) -> Manifest:
+    """Run what a plan lacks, publish what it is of, and register that. Raises as `execute` does."""
     with terminate_as_interrupt():
-        run_plan(plan, site, prepared.recipe.code, listener)
-        manifest = publish(plan, prepared.corpus, prepared.recipe.name, prepared.arguments)
+        run_plan(plan, site, code, listener)
+        manifest = publish_version(plan)
         files = [f"{catalog.folder(manifest)}/{file.path}" for file in manifest.files]
         iceberg.register(site, plan.store.storage, manifest.name, manifest.version, files)
         return manifest

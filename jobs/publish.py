@@ -1,7 +1,7 @@
 """From decided documents and their tokens to `corpus@version`: shuffle, packings, index, summary, manifest, card."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.dataset import Dataset
 from pipeline.fingerprint import canonical, digest
 from pipeline.parquet import parquet_bytes
 from pipeline.plan import Plan
+from pipeline.store import Store
 from schemas.manifest import FileEntry, FunnelEntry, Manifest, SourceEntry, StepEntry
 from schemas.tokens import TOKENIZER_KEY
 
@@ -65,11 +66,23 @@ class Corpus:
     tokens: Dataset
     sidecars: tuple[Dataset, ...]
     reports: tuple[Dataset, ...]
+    following: "Callable[[Store, Manifest], Following] | None" = None
+    """What the same run makes of the version once it is published."""
 
     @property
     def targets(self) -> tuple[Dataset, ...]:
         """What a run has to make."""
         return (self.files, *self.packings, self.index, self.summary, *self.sidecars, *self.reports)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Following:
+    """Another version, made of one that was published before."""
+
+    targets: tuple[Dataset, ...]
+    """What a run has to make."""
+    publish: Callable[[Plan], Manifest]
+    """Publishes it when its plan is complete. Raises PublishError if its version is taken by other content."""
 
 
 def corpus(

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.display import watch
-from jobs.execution import scratch_folder
+from jobs.execution import make_version, scratch_folder
 from jobs.looking import existing_storage, print_holdings, print_json, print_line, site_of, standard_output
 from jobs.mixtures.realisation_plan import RealiseConfig
 from jobs.mixtures.realised_version import MixedCorpus, mixed_corpus, publish_mixture
@@ -19,8 +20,7 @@ from jobs.packing.files import FilesConfig
 from jobs.packing.packings import Method, PackingConfig
 from jobs.packing.sequences import open_version
 from jobs.progress import Tracker
-from jobs.running import run_plan, terminate_as_interrupt
-from pipeline import catalog, iceberg
+from pipeline import catalog
 from pipeline.errors import RecipeError
 from pipeline.plan import Plan
 from pipeline.site_file import Site
@@ -105,12 +105,8 @@ def _make(mixed: MixedCorpus, site: Site) -> tuple[Manifest, int]:
     """Run what is missing and publish. Returns the manifest and how many shards were made."""
     plan = Plan(targets=mixed.targets, store=Store(open_storage(site.store)), scratch=scratch_folder(site))
     tracker = Tracker(plan=plan)
-    with terminate_as_interrupt():
-        with watch(tracker, Console(stderr=True)) as listen:
-            run_plan(plan, site, (), listen)
-        manifest = publish_mixture(plan, mixed)
-        files = [f"{catalog.folder(manifest)}/{file.path}" for file in manifest.files]
-        iceberg.register(site, plan.store.storage, manifest.name, manifest.version, files)
+    with watch(tracker, Console(stderr=True)) as listen:
+        manifest = make_version(plan, site, (), listen, partial(publish_mixture, mixed))
     return manifest, sum(made.done for made in tracker.steps.values())
 
 

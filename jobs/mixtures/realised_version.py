@@ -80,7 +80,7 @@ def mixed_corpus(
     )
 
 
-def publish_mixture(plan: Plan, mixed: MixedCorpus) -> Manifest:
+def publish_mixture(mixed: MixedCorpus, plan: Plan) -> Manifest:
     """Publish a mixture whose plan is complete. Raises PublishError if its version is taken by other content."""
     written, indexed = plan.records(mixed.files), plan.records(mixed.packed)
     paths = [f"data/{path}" for path in paths_of(mixed.config)]

@@ -17,16 +17,13 @@ from jobs.looking import existing_storage, print_json, print_line, site_of, stan
 from jobs.mixtures.basis import BASIS_STEP, read_basis
 from jobs.mixtures.domains import Domains, list_domains, published_domains
 from jobs.mixtures.earlier import EarlierSearch, check_settings, informed, load_earlier
-from jobs.mixtures.measuring import ProxyConfig, Text
+from jobs.mixtures.measuring import Text
 from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.report import write_report
 from jobs.mixtures.results import Searched
-from jobs.mixtures.samples import SampleConfig
 from jobs.mixtures.search import search
-from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
+from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target, proxy_of, samples_for
 from jobs.progress import Tracker
-from jobs.proxies.gpt import GptConfig
-from jobs.proxies.ngram import NgramConfig
 from jobs.running import run_plan
 from jobs.stored import stored
 from pipeline import catalog
@@ -39,10 +36,6 @@ from pipeline.store import Store
 from schemas.corpus import DATA
 from schemas.manifest import Manifest
 from schemas.mixture_result import MixtureResult
-
-_PROXY_TOKENS = 1_000_000
-_VALIDATION_TOKENS = {"ngram": 200_000, "gpt": 20_000}
-"""Tokens of each validation set; a GPT on a CPU reads no faster than it learns."""
 
 
 def search_mixture(
@@ -152,7 +145,7 @@ def _config(
     """What is searched. Raises ValueError."""
     return SearchConfig(
         target_tokens=tokens,
-        proxy=_proxy(proxy, seed, **values),
+        proxy=proxy_of(proxy, seed=seed, **values),
         text=text,
         targets=tuple(parse_target(given) for given in target),
         method=method,
@@ -160,19 +153,8 @@ def _config(
         max_epochs=max_epochs,
         current=tuple(sorted(read_weights(current).items())) if current else (),
         seed=seed,
-        samples=SampleConfig(max_validation_tokens=validation_tokens or _VALIDATION_TOKENS[proxy]),
+        samples=samples_for(proxy, validation_tokens),
     )
-
-
-def _proxy(kind: str, seed: int, **values: Any) -> ProxyConfig:
-    given = {"proxy_tokens": _PROXY_TOKENS} | {name: value for name, value in values.items() if value is not None}
-    if kind == "ngram":
-        if wrong := [name for name in ("layers", "width", "context") if name in given]:
-            raise ValueError(f"--{wrong[0]} is for --proxy gpt")
-        return NgramConfig(seed=seed, **given)
-    if "order" in given:
-        raise ValueError("--order is for --proxy ngram")
-    return GptConfig(seed=seed, **given)
 
 
 def _check_evidence(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from jobs.mixtures.domains import Domain
 from jobs.mixtures.measuring import ProxyConfig, Text
@@ -9,8 +10,14 @@ from jobs.mixtures.method import Method
 from jobs.mixtures.methods.table import METHODS
 from jobs.mixtures.samples import SampleConfig
 from jobs.mixtures.space import MixtureSpace
+from jobs.proxies.gpt import GptConfig
+from jobs.proxies.ngram import NgramConfig
 from jobs.proxies.objective import Objective, Target, each_set_a_target
 from pipeline.errors import PlanError
+
+_PROXY_TOKENS = 1_000_000
+_VALIDATION_TOKENS = {"ngram": 200_000, "gpt": 20_000}
+"""Tokens of each validation set; a GPT on a CPU reads no faster than it learns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +77,25 @@ class SearchConfig:
             return Objective(targets=self.targets, sets=sets) if self.targets else each_set_a_target(sets)
         except ValueError as error:
             raise PlanError(f"mixture search: {error}") from error
+
+
+def proxy_of(kind: str, **values: Any) -> ProxyConfig:
+    """`ngram` or `gpt`, with those of the values that are not None. Raises ValueError for values of the other kind."""
+    given = {"proxy_tokens": _PROXY_TOKENS} | {name: value for name, value in values.items() if value is not None}
+    if kind not in _VALIDATION_TOKENS:
+        raise ValueError(f"proxy {kind!r} must be one of {', '.join(_VALIDATION_TOKENS)}")
+    if kind == "ngram":
+        if wrong := [name for name in ("layers", "width", "context") if name in given]:
+            raise ValueError(f"--{wrong[0]} is for --proxy gpt")
+        return NgramConfig(**given)
+    if "order" in given:
+        raise ValueError("--order is for --proxy ngram")
+    return GptConfig(**given)
+
+
+def samples_for(kind: str, validation_tokens: int | None = None) -> SampleConfig:
+    """What proxies of this kind see; `validation_tokens` are those of each set, unless as many as suit the kind."""
+    return SampleConfig(max_validation_tokens=validation_tokens or _VALIDATION_TOKENS[kind])
 
 
 def parse_rounds(text: str, proxies: int, method: str) -> tuple[int, ...]:

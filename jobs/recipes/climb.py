@@ -1,6 +1,7 @@
-"""Clusters and mixtures: documents are clustered into named domains, and the best weights of these are searched."""
+"""Clusters and mixtures: documents are clustered into named domains, whose best weights are searched and mixed."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from jobs.clusters.axes import Axis, CrossConfig, cross_stage
@@ -13,18 +14,23 @@ from jobs.clusters.prune import PruneConfig, mark_scores
 from jobs.deduplicate import deduplicate_exact
 from jobs.mixtures.domains import Clustered, planned_domains
 from jobs.mixtures.measuring import Text
+from jobs.mixtures.realisation_plan import RealiseConfig
+from jobs.mixtures.realised_version import mixed_corpus, publish_mixture
+from jobs.mixtures.results import stored_result
 from jobs.mixtures.search import search
-from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
+from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target, proxy_of, samples_for
 from jobs.packing.files import FilesConfig
 from jobs.packing.packings import PackingConfig
-from jobs.proxies.ngram import NgramConfig
-from jobs.publish import Corpus, CorpusConfig, corpus
+from jobs.publish import Corpus, CorpusConfig, Following, corpus
 from jobs.recipes.tiny import rules
 from jobs.sources import parse_sources
 from jobs.vocabularies import open_named
+from pipeline import catalog
 from pipeline.annotate import annotate
 from pipeline.ingest import ingest
 from pipeline.stage import Configured, configured
+from pipeline.store import Store
+from schemas.manifest import Manifest
 from stages.embed.sentence_model import SentenceModelConfig, sentence_model_stage
 from stages.embed.static_table import static_table_stage
 from stages.filter import lines
@@ -49,11 +55,14 @@ def climb(
     score: str = "",
     min_score: float = 0.0,
     mix_tokens: int = 0,
+    mix_name: str = "",
     target: list[str] = [],  # noqa: B006 - never changed
     method: str = "default",
     rounds: str = "",
     proxies: int = 0,
+    proxy: str = "ngram",
     proxy_tokens: int = 1_000_000,
+    proxy_gpus: float = 0.0,
     max_epochs: float = 4.0,
     sequence_length: int = 2048,
     max_line_chars: int = 10_000,
@@ -76,11 +85,14 @@ def climb(
     score: a numeric column of the marks, by whose mean over a cluster documents are dropped.
     min_score: the least mean that is kept.
     mix_tokens: tokens of the corpus to mix; 0 looks for no mixture.
+    mix_name: name of a second corpus, the domains mixed by the weights that were found; empty makes none.
     target: validation sets with weights, as in `mixture search`; every domain alike without one.
     method: of the search.
     rounds: proxies of each round, as in 64,32,16.
     proxies: in all, in rounds like those of the method; 0 for as many as it has.
-    proxy_tokens: tokens that a proxy learns from.
+    proxy: what is trained to measure a mixture: ngram, or gpt (small transformers on bytes).
+    proxy_tokens: tokens, or with gpt bytes, that a proxy learns from.
+    proxy_gpus: GPUs of one proxy.
     max_epochs: how often a domain may be repeated.
     sequence_length: tokens of a training sequence.
     max_line_chars: a document with a longer line is dropped.
@@ -128,22 +140,45 @@ def climb(
         seed=seed,
     )
     made = corpus(documents, decisions, tokens, published, marks=kept, reports=[clustered])
+    if mix_name:
+        catalog.check_name("mix_name", mix_name)
+        if not mix_tokens or mix_name == name:
+            raise ValueError(
+                f"mix_name={mix_name!r} needs mix_tokens, the tokens of that corpus, and a name of its own"
+            )
     if not mix_tokens:
         return made
     config = SearchConfig(
         target_tokens=mix_tokens,
-        proxy=NgramConfig(proxy_tokens=proxy_tokens, seed=seed),
+        proxy=proxy_of(proxy, proxy_tokens=proxy_tokens, seed=seed),
         text=Text(vocabulary=vocabulary, end_of_document=end),
         targets=tuple(parse_target(text) for text in target),
         method=method,
         rounds=parse_rounds(rounds, proxies, method),
         max_epochs=max_epochs,
         seed=seed,
+        samples=samples_for(proxy),
     )
     cells = Clustered(assignment=assignment, placement=made.placement, tokens=tokens, clusters=clustered)
     domains_of = planned_domains(made.files, made.placement, published.files, clustered=None if by_language else cells)
-    found = search(domains_of, config, corpus=name)
-    return replace(made, reports=(*made.reports, found))
+    found = search(domains_of, config, corpus=name, gpus=proxy_gpus)
+    mix = partial(_mixed, mix_name, mix_tokens, max_epochs, published) if mix_name else None
+    return replace(made, reports=(*made.reports, found), following=mix)
+
+
+def _mixed(
+    name: str, tokens: int, max_epochs: float, published: CorpusConfig, store: Store, manifest: Manifest
+) -> Following:
+    """The published version, mixed by the weights that its search found."""
+    config = RealiseConfig(
+        weights=tuple(sorted(stored_result(store, manifest).weights.items())),
+        tokens=tokens,
+        files=FilesConfig(end_of_document=published.files.end_of_document),
+        max_epochs=max_epochs,
+        seed=published.seed,
+    )
+    mixed = mixed_corpus(manifest, config, published.packings[0], name, "")
+    return Following(targets=mixed.targets, publish=partial(publish_mixture, mixed))
 
 
 def _embedding(embedder: str, dimensions: int) -> Configured[Any]:

@@ -36,7 +36,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_corpus_is_clustered_searched_and_mixed(source: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    searching = ("--mix-tokens", 8_000, "--proxy-tokens", 4_000, "--rounds", "8")
+    searching = ("--mix-tokens", 8_000, "--proxy-tokens", 4_000, "--proxies", 8)
     manifest = climb(store, source, *searching)
     assert manifest.documents == 72
     assert len(manifest.domains) == 3
@@ -56,6 +56,36 @@ def test_a_corpus_is_clustered_searched_and_mixed(source: Path, tmp_path: Path) 
         assert abs(own.realised - own.planned) <= 0.005 * own.planned + 1
     again = climb(store, source, *searching)
     assert again.identity == manifest.identity
+
+
+def test_one_job_leads_from_documents_to_the_mixed_corpus(source: Path, tmp_path: Path) -> None:
+    line = (
+        "run",
+        "climb",
+        "--local",
+        "--store",
+        tmp_path / "store",
+        "--source",
+        source,
+        "--clusters",
+        6,
+        "--domains",
+        3,
+    )
+    more = ("--max-share", 0.6, "--mix-tokens", 6_000, "--proxy-tokens", 3_000, "--rounds", "8", "--mix-name", "mixed")
+    ended = invoke(*line, *more, "--json")
+    assert ended.code == 0, ended.err
+    first = Manifest.model_validate(ended.json["manifest"])
+    mixed = Manifest.model_validate(ended.json["following"]["manifest"])
+    assert (first.name, mixed.name) == ("climb", "mixed")
+    assert mixed.mixture is not None
+    assert mixed.mixture.source_identity == first.identity
+    assert sum(own.planned for own in mixed.mixture.domains) == 6_000
+    found = invoke("mixture", "predict", "climb", "--store", tmp_path / "store", "--json").json["weights"]
+    assert {own.domain: own.weight for own in mixed.mixture.domains} == pytest.approx(found)
+    again = invoke(*line, *more)
+    assert again.out.count("climb@1") == again.out.count("mixed@1") == 1
+    assert "nothing was left to do" in again.out
 
 
 def test_documents_of_one_topic_share_a_domain(source: Path, tmp_path: Path) -> None:
@@ -143,6 +173,11 @@ def test_domains_are_published_under_the_names_that_a_model_gives(source: Path, 
     [
         (("--clusters", 1), "2 clusters"),
         (("--mix-tokens", 100, "--rounds", "x"), "rounds 'x' must be numbers"),
+        (("--mix-tokens", 100, "--rounds", "8", "--proxies", 8), "give one of them"),
+        (("--mix-tokens", 100, "--proxy", "bert"), "proxy 'bert' must be one of ngram, gpt"),
+        (("--mix-name", "mixed"), "needs mix_tokens"),
+        (("--mix-tokens", 100, "--mix-name", "climb"), "a name of its own"),
+        (("--mix-tokens", 100, "--mix-name", "a/b"), "mix_name"),
         (("--mix-tokens", 100, "--target", "x"), "must hold NAME=NUMBER"),
         (("--embedder", "no/model"), "is no folder"),
         (("--score", "beauty"), "beauty"),
