@@ -87,6 +87,16 @@ def bench_mixtures(skipped: list[str], *, quick: bool) -> Iterator[Figure]:
         result = run_t1(worlds, {"default": METHODS["default"]})["default"]
         runs = tuple(result.regret.tolist())
         yield Figure(bench="mixtures", name=f"relative regret, 8 domains, {name}", unit="", runs=runs)
+    for runs in (28, 56):
+        few = METHODS["default"].sized(runs)
+        for by_domain, name in ((False, "told their mean"), (True, "told every loss")):
+            regrets = [
+                world.relative_regret(search_world(world, few, seed, by_domain=by_domain).choice.weights)
+                for seed, world in enumerate(make_world(8, seed) for seed in range(10))
+            ]
+            yield Figure(
+                bench="mixtures", name=f"relative regret, 8 domains, {runs} runs, {name}", unit="", runs=tuple(regrets)
+            )
     for rounds in ((8,), (8, 8), (16, 16), (16, 16, 16, 16)):
         for reused, regret in zip(("with old runs", "without"), run_reuse(10, rounds), strict=True):
             name = f"relative regret, changed domains, {sum(rounds)} runs, {reused}"

@@ -154,9 +154,9 @@ VARIANTS = {
 }
 
 
-def search_world(world: World, method: Method, seed: int) -> Outcome:
-    """One search. DoReMi is told the loss of every domain; the others that of the target alone."""
-    if method.name == "doremi":
+def search_world(world: World, method: Method, seed: int, *, by_domain: bool = False) -> Outcome:
+    """One search. DoReMi is told the loss of every domain; the others, unless `by_domain`, that of the target alone."""
+    if by_domain or method.name == "doremi":
         return run_method(
             method, world.space, world.measure_domains, seed=seed, target_weights=world.shares / world.shares.sum()
         )
