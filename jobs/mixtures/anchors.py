@@ -1,5 +1,7 @@
 """Mixtures that every search measures; nothing measured worse than the best of them is ever returned."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jobs.mixtures.runs import Runs
@@ -50,10 +52,18 @@ def best_anchor(space: MixtureSpace, runs: Runs) -> tuple[Floats, float] | None:
     return min(known, key=lambda pair: pair[1]) if known else None
 
 
-def guarded(space: MixtureSpace, runs: Runs, mixture: Floats, expected: float) -> Floats:
-    """The mixture, unless it is measured, or else expected, to be worse than the best anchor: then that anchor."""
+def guarded(space: MixtureSpace, runs: Runs, mixture: Floats, expect: Callable[[Floats], Floats]) -> Floats:
+    """The mixture, unless it measured worse than the best anchor or, unmeasured, is expected to: then that anchor.
+
+    `expect` gives float64[N] for float64[N, K]. What is expected is compared with what is expected of the anchor: one
+    lucky run of that would rule out mixtures that are better.
+    """
     anchor = best_anchor(space, runs)
     if anchor is None:
         return mixture
     known = measured(runs, mixture)
-    return anchor[0] if (expected if known is None else known) > anchor[1] else mixture
+    if known is None:
+        ours, theirs = expect(np.stack([mixture, anchor[0]])).tolist()
+    else:
+        ours, theirs = known, anchor[1]
+    return anchor[0] if ours > theirs else mixture

@@ -61,7 +61,7 @@ def _choose(settings: Published, space: MixtureSpace, runs: Runs, generator: np.
     fitted = settings.trees.fit(runs.mixtures, runs.objective)
     pool = POOL.draw(space, settings.pool, generator)
     mixture = mean_of_top(fitted.predict(pool)[0], pool, settings.top)
-    weights = guarded(space, runs, mixture, float(fitted.predict(mixture[None])[0][0]))
+    weights = guarded(space, runs, mixture, lambda mixtures: fitted.predict(mixtures)[0])
     predicted = fit_targets(lambda _: settings.trees, runs).learned(weights)
     return replace(unpredicted(space, runs, weights), predicted=predicted, predictor="trees")
 

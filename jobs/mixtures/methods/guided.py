@@ -105,7 +105,7 @@ def _choose(settings: Guided, space: MixtureSpace, runs: Runs, generator: np.ran
     pool = _pool(2 * settings.pool, space, settings.around(runs), learned, generator)
     near = narrowed_pool(space, pool, learned, settings.top, generator)
     mixture = mean_of_top(learned.predict(near)[0], near, settings.top)
-    weights = guarded(space, runs, mixture, float(learned.predict(mixture[None])[0][0]))
+    weights = guarded(space, runs, mixture, lambda mixtures: learned.predict(mixtures)[0])
     return with_uncertainty(
         space,
         weights,

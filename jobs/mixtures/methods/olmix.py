@@ -10,6 +10,7 @@ import numpy as np
 from jobs.mixtures.anchors import anchors, guarded, with_anchors
 from jobs.mixtures.method import Choice, Method
 from jobs.mixtures.methods.concluding import unpredicted
+from jobs.mixtures.predictors.by_target import fit_targets
 from jobs.mixtures.predictors.log_linear import LogLinear
 from jobs.mixtures.proposers.convex import convex_optimum
 from jobs.mixtures.proposers.d_optimal import d_optimal
@@ -28,16 +29,16 @@ def _propose(space: MixtureSpace, runs: Runs, number: int, count: int, generator
 
 
 def _choose(strength: float, space: MixtureSpace, runs: Runs, generator: np.random.Generator) -> Choice:
-    laws = [LogLinear().fit(runs.mixtures, losses) for losses in runs.losses.T]
+    learned = fit_targets(lambda _: LogLinear(), runs)
+    known = [(law, share) for law, share in zip(learned.parts, runs.target_weights, strict=True) if law is not None]
+    laws, shares = [law for law, _ in known], np.array([share for _, share in known])
     deviation = float(runs.objective.std())
-    mixture = convex_optimum(space, laws, runs.target_weights, strength=strength * deviation)
-    expected = np.array([law.predict(mixture[None])[0][0] for law in laws])
-    weights = guarded(space, runs, mixture, float(expected @ runs.target_weights))
-    predicted = np.array([law.predict(weights[None])[0][0] for law in laws])
+    mixture = convex_optimum(space, laws, shares, strength=strength * deviation)
+    weights = guarded(space, runs, mixture, lambda mixtures: learned.predict(mixtures)[0])
     nothing = unpredicted(space, runs, weights)
     return Choice(
         weights=weights,
-        predicted=predicted,
+        predicted=learned.learned(weights),
         deviation=nothing.deviation,
         predictor="log-linear",
         beats_proportional=nothing.beats_proportional,

@@ -18,6 +18,11 @@ def runs(*losses):
     return Runs(mixtures=mixtures, losses=np.array(losses)[:, None])
 
 
+def expecting(mixture, anchor=1.5):
+    """What is expected of a mixture and of the anchor that it is compared with."""
+    return lambda mixtures: np.array([mixture, anchor])
+
+
 def test_anchors_are_uniform_proportional_and_current_within_the_caps():
     np.testing.assert_allclose(anchors(SPACE), [[0.3, 0.35, 0.35], [0.1, 0.3, 0.6], [0.0, 0.9, 0.1]])
     same = MixtureSpace(domains=("a", "b"), tokens=(5, 5), target_tokens=5, current=(0.5, 0.5))
@@ -33,14 +38,19 @@ def test_a_first_round_begins_with_the_anchors(count):
 
 def test_a_mixture_that_measured_worse_than_an_anchor_is_replaced_by_it():
     known = runs(2.0, 1.5, 3.0, 1.0, 1.6)
-    np.testing.assert_array_equal(guarded(SPACE, known, GOOD, 9.0), GOOD)
-    np.testing.assert_array_equal(guarded(SPACE, known, BAD, 0.0), SPACE.proportional)
+    np.testing.assert_array_equal(guarded(SPACE, known, GOOD, expecting(9.0)), GOOD)
+    np.testing.assert_array_equal(guarded(SPACE, known, BAD, expecting(0.0)), SPACE.proportional)
 
 
 def test_an_unmeasured_mixture_must_be_expected_to_be_better():
     known, other = runs(2.0, 1.5, 3.0, 1.0, 1.6), np.array([0.1, 0.1, 0.8])
-    np.testing.assert_array_equal(guarded(SPACE, known, other, 1.4), other)
-    np.testing.assert_array_equal(guarded(SPACE, known, other, 1.7), SPACE.proportional)
+    np.testing.assert_array_equal(guarded(SPACE, known, other, expecting(1.4)), other)
+    np.testing.assert_array_equal(guarded(SPACE, known, other, expecting(1.7)), SPACE.proportional)
+
+
+def test_a_lucky_anchor_does_not_rule_out_what_is_expected_to_be_better():
+    known, other = runs(2.0, 1.5, 3.0, 1.0, 1.6), np.array([0.1, 0.1, 0.8])
+    np.testing.assert_array_equal(guarded(SPACE, known, other, expecting(1.7, 1.8)), other)
 
 
 def test_repeated_runs_count_by_their_mean():
@@ -53,7 +63,7 @@ def test_repeated_runs_count_by_their_mean():
 def test_without_runs_there_is_nothing_to_compare_with():
     nothing = Runs(mixtures=np.empty((0, 3)), losses=np.empty((0, 1)))
     assert best_anchor(SPACE, nothing) is None
-    np.testing.assert_array_equal(guarded(SPACE, nothing, GOOD, 1.0), GOOD)
+    np.testing.assert_array_equal(guarded(SPACE, nothing, GOOD, expecting(1.0)), GOOD)
 
 
 def test_feasible_mixtures_stay_as_they_are():

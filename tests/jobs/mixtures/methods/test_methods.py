@@ -68,7 +68,7 @@ def test_ours_finds_the_optimum_of_a_small_world_and_says_how_sure_it_is(name):
     assert choice.predicted[0] == pytest.approx(proxies.mean(), abs=0.02)
 
 
-def test_a_loss_that_nothing_beats_returns_the_best_anchor():
+def test_an_anchor_that_nothing_beats_is_found():
     space = MixtureSpace(domains=("a", "b", "c"), tokens=(50, 30, 20), target_tokens=100)
 
     def measure(mixtures, generator):
@@ -76,8 +76,6 @@ def test_a_loss_that_nothing_beats_returns_the_best_anchor():
 
     choice = run_method(small("default"), space, measure, seed=0).choice
     np.testing.assert_allclose(choice.weights, space.uniform, atol=0.03)
-    climb = run_method(small("climb"), space, measure, seed=0).choice
-    np.testing.assert_array_equal(climb.weights, space.uniform)
 
 
 def test_the_published_climb_keeps_giving_what_it_gave():
