@@ -45,7 +45,7 @@ def mixture() -> None:
 @click.option(
     "--method", default="default", show_default=True, help="How mixtures are proposed and chosen; see the docs."
 )
-@click.option("--proxies", type=click.IntRange(min=1), default=0, help="Mixtures in all, in rounds like the method's.")
+@click.option("--proxies", type=click.IntRange(min=1), help="Mixtures in all, in rounds like the method's.")
 @click.option("--rounds", default="", metavar="N,N,...", help="Mixtures of each round.  [default: those of the method]")
 @click.option("--max-epochs", default=4.0, show_default=True, help="How often a domain may be repeated.")
 @click.option(

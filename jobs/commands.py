@@ -44,6 +44,11 @@ def run_recipe(
     prepared = prepare(recipe, arguments, site_of(site, store, workers, local=local))
     storage = prepared.plan.store.storage
     made = [_make(prepared.plan, partial(execute, prepared))]
+    console = standard_output()
+    if not as_json:
+        console.print(funnel_table(made[0].manifest.funnel))
+        console.print()
+        made[0].show(storage)
     if following := execute_following(prepared, made[0].manifest):
         made.append(_make(*following))
     seconds = time.monotonic() - started
@@ -51,13 +56,11 @@ def run_recipe(
         values = [version.value(storage) for version in made]
         print_json(values[0] | {"seconds": round(seconds, 1)} | ({"following": values[1]} if values[1:] else {}))
         return
-    console = standard_output()
-    console.print(funnel_table(made[0].manifest.funnel))
-    console.print()
-    for version in made:
+    for version in made[1:]:
         version.show(storage)
     count = sum(version.made for version in made)
-    console.print(f"{count:,} shards made, {seconds:.1f} s" if count else f"nothing was left to do, {seconds:.1f} s")
+    work = f"{count:,} shards made" if count else "nothing was left to do"
+    console.print(f"{work}, {seconds:.1f} s", highlight=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

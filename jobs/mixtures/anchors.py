@@ -55,15 +55,16 @@ def best_anchor(space: MixtureSpace, runs: Runs) -> tuple[Floats, float] | None:
 def guarded(space: MixtureSpace, runs: Runs, mixture: Floats, expect: Callable[[Floats], Floats]) -> Floats:
     """The mixture, unless it measured worse than the best anchor or, unmeasured, is expected to: then that anchor.
 
-    `expect` gives float64[N] for float64[N, K]. What is expected is compared with what is expected of the anchor: one
-    lucky run of that would rule out mixtures that are better.
+    `expect` gives float64[N] for float64[N, K]. What is expected is compared with what is expected of the measured
+    anchors: one lucky run of one would rule out mixtures that are better.
     """
     anchor = best_anchor(space, runs)
     if anchor is None:
         return mixture
     known = measured(runs, mixture)
-    if known is None:
-        ours, theirs = expect(np.stack([mixture, anchor[0]])).tolist()
-    else:
-        ours, theirs = known, anchor[1]
-    return anchor[0] if ours > theirs else mixture
+    if known is not None:
+        return anchor[0] if known > anchor[1] else mixture
+    rows = np.stack([row for row in anchors(space) if measured(runs, row) is not None])
+    ours, *theirs = expect(np.concatenate([mixture[None], rows])).tolist()
+    best: Floats = rows[int(np.argmin(theirs))]
+    return best if ours > min(theirs) else mixture

@@ -8,6 +8,9 @@ import numpy as np
 from jobs.mixtures.runs import Runs
 from jobs.mixtures.space import Floats, MixtureSpace
 
+_LEAST_TO_LEARN_FROM = 8
+"""Runs of a first round, anchors among them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
@@ -37,6 +40,13 @@ class Method:
     choose: Callable[[MixtureSpace, Runs, np.random.Generator], Choice]
 
     def sized(self, runs: int) -> "Method":
-        """The same in so many runs, at least 1: rounds in proportion to its own."""
-        ends = np.rint(np.cumsum(self.rounds) * runs / max(1, sum(self.rounds))).astype(int)
-        return replace(self, rounds=tuple(int(count) for count in np.diff(ends, prepend=0) if count))
+        """The same in so many runs, at least 1: rounds in proportion to its own, the first of at least 8 to learn from.
+
+        A method whose own first round is smaller needs no more.
+        """
+        if not self.rounds:
+            return self
+        first = max(round(self.rounds[0] * runs / sum(self.rounds)), min(runs, self.rounds[0], _LEAST_TO_LEARN_FROM))
+        ends = np.rint(np.cumsum(self.rounds[1:]) * (runs - first) / max(1, sum(self.rounds[1:]))).astype(int)
+        later = tuple(int(count) for count in np.diff(ends, prepend=0) if count)
+        return replace(self, rounds=(first, *later))

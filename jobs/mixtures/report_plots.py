@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jobs.mixtures.results import measurements_of, searched_of, space_of
+from jobs.mixtures.results import measurements_of, searched_of, space_of, target_losses
 from jobs.mixtures.space import Floats
 from jobs.mixtures.surface import Surface
 from jobs.plotting import canvas, finish, plain
@@ -117,7 +117,7 @@ def with_weight(weights: Floats, domain: int, share: float) -> Floats:
 
 def _pareto(result: MixtureResult) -> bytes:
     """The two targets with the largest weight, the runs that no other beats in both, and the chosen mixture."""
-    losses = searched_of(result).runs(measurements_of(result)).losses
+    losses = target_losses(result)
     first, second = sorted(range(len(result.targets)), key=lambda t: (-result.targets[t].share, t))[:2]
     x, y = losses[:, first], losses[:, second]
     order = np.lexsort((y, x))

@@ -192,6 +192,11 @@ def _of_targets(objective: Objective, sets: Floats) -> Floats:
     return products
 
 
+def target_losses(result: MixtureResult) -> Floats:
+    """float64[N, T]: what the runs of a search measured of its targets."""
+    return searched_of(result).objective.losses(measurements_of(result).bits_per_byte)
+
+
 def _measured_anchors(space: MixtureSpace, runs: Runs) -> dict[str, float]:
     """The objective of the anchors among the runs."""
     found = {}

@@ -45,10 +45,16 @@ class Surface:
         return self.fitted.predict(mixtures)
 
     def predict_targets(self, mixture: Floats) -> list[tuple[float, float] | None]:
-        """Mean and standard deviation of every target for one mixture, float64[K]; None where nothing is learned."""
+        """Mean and standard deviation of every target for one mixture, float64[K].
+
+        None for a target with a validation set that is the same in all runs.
+        """
         (mean,), (deviation,) = self.fitted.predict_targets(mixture[None])
         means, deviations = self.shares @ mean, np.sqrt(self.shares**2 @ deviation**2)
-        return [(float(m), float(d)) if d > 0 else None for m, d in zip(means, deviations, strict=True)]
+        constant = np.array([part is None for part in self.fitted.parts])
+        unlearned = self.shares @ constant > 0
+        pairs = zip(means.tolist(), deviations.tolist(), strict=True)
+        return [None if unlearned[number] else pair for number, pair in enumerate(pairs)]
 
     def beats(self, mixture: Floats, other: Floats) -> float:
         """Probability that one mixture is better than another, as if their errors were independent."""

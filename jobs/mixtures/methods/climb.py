@@ -16,6 +16,7 @@ from jobs.mixtures.method import Choice, Method
 from jobs.mixtures.methods.concluding import unpredicted
 from jobs.mixtures.predictors.by_target import fit_targets
 from jobs.mixtures.predictors.lightgbm_trees import CLIMB_TREES, REGMIX_TREES, Trees
+from jobs.mixtures.predictors.predictor import ConstantPredictionError
 from jobs.mixtures.proposers.dirichlet import FIRST_ROUND, POOL
 from jobs.mixtures.proposers.top_n import draw_from_top, mean_of_top
 from jobs.mixtures.runs import Runs
@@ -62,8 +63,11 @@ def _choose(settings: Published, space: MixtureSpace, runs: Runs, generator: np.
     pool = POOL.draw(space, settings.pool, generator)
     mixture = mean_of_top(fitted.predict(pool)[0], pool, settings.top)
     weights = guarded(space, runs, mixture, lambda mixtures: fitted.predict(mixtures)[0])
-    predicted = fit_targets(lambda _: settings.trees, runs).learned(weights)
-    return replace(unpredicted(space, runs, weights), predicted=predicted, predictor="trees")
+    choice = replace(unpredicted(space, runs, weights), predictor="trees")
+    try:
+        return replace(choice, predicted=fit_targets(lambda _: settings.trees, runs).learned(weights))
+    except ConstantPredictionError:  # the objective has taught something, none of its parts
+        return choice
 
 
 CLIMB = published_method(Published(name="climb", trees=CLIMB_TREES, top=1), rounds=(64, 32, 16))

@@ -21,10 +21,11 @@ class Combined:
     """The members, and how they are judged."""
 
     members: Mapping[str, Predictor]
-    """The first is trusted most before anything is known."""
+    """The first that is not left out is trusted before anything is known."""
     folds: int = 5
     trust: float = 4.0
-    """In it: what errors of so many deviations, squared, weigh against it. Few runs alone cannot tell members apart."""
+    """In it: what the squared distance of the weights from the first alone costs, in squared deviations of the values.
+    Few runs cannot tell members apart."""
 
     def __post_init__(self) -> None:
         if not self.members or self.folds < 2 or self.trust < 0:

@@ -14,7 +14,7 @@ _NARROWINGS = 3
 def recentred_pool(
     space: MixtureSpace, mixtures: Floats, values: Floats, count: int, generator: np.random.Generator
 ) -> Floats:
-    """float64[count, K], feasible: half from Dirichlets around the best of float64[N, K], half as in the first round.
+    """float64[count, K], feasible: half from Dirichlets around the best of float64[N, K], half by `spread`.
 
     The centre is 0.7 of the mean of the eight mixtures with the least values and 0.3 of the very best; strengths are
     10^U(0.5, 2.5). A pool that stays where it began is worse than uniform weights for 20 domains.

@@ -18,9 +18,14 @@ def runs(*losses):
     return Runs(mixtures=mixtures, losses=np.array(losses)[:, None])
 
 
-def expecting(mixture, anchor=1.5):
-    """What is expected of a mixture and of the anchor that it is compared with."""
-    return lambda mixtures: np.array([mixture, anchor])
+def expecting(mixture, others=(1.9, 1.5, 2.0)):
+    """What is expected of a mixture and of the anchors."""
+
+    def expect(mixtures):
+        np.testing.assert_array_equal(mixtures[1:], anchors(SPACE))
+        return np.array([mixture, *others])
+
+    return expect
 
 
 def test_anchors_are_uniform_proportional_and_current_within_the_caps():
@@ -50,7 +55,9 @@ def test_an_unmeasured_mixture_must_be_expected_to_be_better():
 
 def test_a_lucky_anchor_does_not_rule_out_what_is_expected_to_be_better():
     known, other = runs(2.0, 1.5, 3.0, 1.0, 1.6), np.array([0.1, 0.1, 0.8])
-    np.testing.assert_array_equal(guarded(SPACE, known, other, expecting(1.7, 1.8)), other)
+    np.testing.assert_array_equal(guarded(SPACE, known, other, expecting(1.7, (1.9, 1.8, 2.0))), other)
+    unlike = expecting(1.7, (1.6, 1.8, 2.0))
+    np.testing.assert_array_equal(guarded(SPACE, known, other, unlike), SPACE.uniform)
 
 
 def test_repeated_runs_count_by_their_mean():

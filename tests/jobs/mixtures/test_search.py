@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.mixtures.results import Measurements, Searched, load_result
+from jobs.mixtures.results import Measurements, Searched, load_result, target_losses
 from jobs.mixtures.space import MixtureSpace
 from jobs.mixtures.surface import Surface
 from jobs.proxies.objective import Objective, Target
@@ -94,7 +94,7 @@ def test_what_if(searched: Path) -> None:
     found = ended.json
     assert found["weights"]["text"] == pytest.approx(0.1)
     assert sum(found["weights"].values()) == pytest.approx(1)
-    assert found["better_than"]["chosen"] < 0.3
+    assert found["better_than"]["chosen"] < 0.5
     chosen = invoke("mixture", "predict", searched / "result.json", "--json").json
     assert chosen["objective"]["mean"] < found["objective"]["mean"]
     shown = invoke("mixture", "predict", searched / "result.json")
@@ -127,10 +127,27 @@ def test_another_corpus_can_be_the_judge(corpus: tuple[Path, Manifest], tmp_path
         write(tmp_path / f"judge/{number}.c", "int mill_1(int x) { return x * 6; }\n" * 40 + f"int y{number};\n")
     run_tiny(store, tmp_path / "judge", name="judge")
     line = ("mixture", "search", "tiny", "--local", "--store", store, "--tokens", 20_000, "--proxy-tokens", 12_000)
-    ended = invoke(*line, "--rounds", "8", "--validation", "judge", "--json")
+    ended = invoke(*line, "--proxies", 8, "--validation", "judge", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["validation_sets"] == ["c"]
     assert max(ended.json["weights"], key=lambda name: ended.json["weights"][name]) == "c"
+
+
+def test_targets_may_hold_several_sets_in_any_order(corpus: tuple[Path, Manifest], tmp_path: Path) -> None:
+    line = ("mixture", "search", "tiny", "--local", "--store", corpus[0], "--tokens", 20_000, "--proxy-tokens", 12_000)
+    told = ("--target", "prose*3:text=1", "--target", "code:python=0.7,c=0.3")
+    ended = invoke(*line, "--proxies", 8, *told, "--to", tmp_path, "--json")
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "pareto.png").stat().st_size > 0
+    result = load_result(tmp_path / "result.json")
+    assert [target.name for target in result.targets] == ["prose", "code"]
+    losses = target_losses(result)
+    assert losses.shape == (9, 2)
+    chosen = [run.weights for run in result.runs].index(list(result.weights.values()))
+    assert losses[chosen].tolist() == [target.measured for target in result.targets]
+    bits = dict(zip(result.validation_sets, result.runs[chosen].bits_per_byte, strict=True))
+    assert losses[chosen] == pytest.approx([bits["text"], 0.7 * bits["python"] + 0.3 * bits["c"]])
+    assert result.objective == pytest.approx(0.75 * losses[chosen, 0] + 0.25 * losses[chosen, 1])
 
 
 @pytest.mark.parametrize(
@@ -138,6 +155,7 @@ def test_another_corpus_can_be_the_judge(corpus: tuple[Path, Manifest], tmp_path
     [
         (("--target", "perl=1"), 2, "validation sets ['perl']; there are ['c', 'python', 'text']"),
         (("--target", "text"), 2, "'text' must hold NAME=NUMBER"),
+        (("--rounds", "8", "--proxies", "8"), 2, "give one of them"),
         (("--rounds", "0"), 2, "rounds must be positive"),
         (("--rounds", "a,b"), 2, "rounds 'a,b' must be numbers"),
         (("--method", "magic"), 2, "method='magic' must be one of default"),

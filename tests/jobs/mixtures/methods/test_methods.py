@@ -72,7 +72,7 @@ def test_an_anchor_that_nothing_beats_is_found():
     space = MixtureSpace(domains=("a", "b", "c"), tokens=(50, 30, 20), target_tokens=100)
 
     def measure(mixtures, generator):
-        return 10 * np.abs(mixtures - space.uniform).sum(axis=1, keepdims=True)
+        return 10 * ((mixtures - space.uniform) ** 2).sum(axis=1, keepdims=True)
 
     choice = run_method(small("default"), space, measure, seed=0).choice
     np.testing.assert_allclose(choice.weights, space.uniform, atol=0.03)
@@ -155,6 +155,12 @@ def test_a_round_may_be_larger_than_the_shortlist():
         ("climb", 112, (64, 32, 16)),
         ("climb", 30, (17, 9, 4)),
         ("default", 28, (8, *[4] * 5)),
+        ("default", 1, (1,)),
+        ("default", 8, (8,)),
+        ("default", 12, (8, 1, 1, 1, 1)),
+        ("doremi", 6, (2, 1, 1, 1, 1)),
+        ("regmix", 28, (28,)),
+        ("uniform", 28, ()),
     ],
 )
 def test_rounds_are_those_of_the_method(method: str, runs: int, rounds: tuple[int, ...]) -> None:
