@@ -64,7 +64,7 @@ def assign(embeddings: Dataset, clustered: Dataset) -> Dataset:
     check_model(model, embeddings.schema)
     return Dataset(
         name="assignment",
-        version=1,
+        version=2,
         config=None,
         inputs=(embeddings, clustered),
         schema=ASSIGNMENT,

@@ -80,7 +80,7 @@ def assign_stage(config: AssignConfig, embeddings: pa.Schema) -> Configured[Assi
     read_codebook(Path(config.bundle), config.sha256).check(embeddings)
     stage = Stage(
         name="assign-cluster",
-        version=1,
+        version=2,
         reads=columns(embeddings.field("embedding")),
         writes=ASSIGNMENT,
         open=_open,
