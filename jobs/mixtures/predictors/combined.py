@@ -12,6 +12,8 @@ from jobs.mixtures.predictors.log_linear import LogLinear
 from jobs.mixtures.predictors.predictor import ConstantPredictionError, Fitted, Predictor, scale_of
 from jobs.mixtures.space import Floats
 
+_MEDIAN_ERROR = 0.6745
+"""Median size of a normal error, in deviations."""
 _TO_ONE = 1e3
 """How hard the weights are held to a sum of 1."""
 
@@ -53,7 +55,7 @@ class Combined:
         weights = stacking_weights(means, scale.scaled(values), trust=self.trust)
         used = {name: float(weight) for name, weight in zip(guesses, weights, strict=True) if weight > 1e-6}
         mean, deviation = _mixed(means, deviations, weights)
-        strange = float(np.sqrt(np.mean(((scale.scaled(values) - mean) / deviation) ** 2)))
+        strange = float(np.median(np.abs(scale.scaled(values) - mean) / deviation)) / _MEDIAN_ERROR
         return FittedCombined(
             members={name: self.members[name].fit(mixtures, values) for name in used},
             weights=used,
@@ -68,7 +70,7 @@ class FittedCombined:
     members: Mapping[str, Fitted]
     weights: Mapping[str, float]
     stretch: float
-    """What makes the deviations those that were seen out of fold."""
+    """What makes the deviations those seen out of fold: by the median, which one strange run does not move."""
 
     def predict(self, mixtures: Floats) -> tuple[Floats, Floats]:
         """Mean and deviation of the mixture of the members' distributions, float64[M] each."""

@@ -79,6 +79,8 @@ def test_few_runs_and_old_ones_beat_few_runs_when_domains_are_merged(store: Path
     assert learned["basis"]["composition"]["codebook"] == before.basis.composition.codebook
     assert len(learned["domains"]) == 4
     assert learned["objective"] < alone["objective"] - 0.005
+    assert learned["objective"] < min(learned["anchors"].values()) - 0.04
+    assert not learned["fell_back"]
     assert learned["objective"] < min(alone["anchors"].values()) - 0.02
     assert learned["predictor"] == "histograms"
     # the old runs are named, and are no runs of this search
