@@ -47,8 +47,10 @@ def cluster(site: Site, code: Sequence[str] = ()) -> Iterator[int]:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if site.ray.address == "local":
         os.environ.update(THREAD_VARIABLES)
-        # when this process is killed, workers that look for the head node give up soon, not after a minute
+        # when this process is killed, workers that look for the head node give up after about ten seconds: those that
+        # ran (Ray would look for a minute) and those that had just been started (Ray tries five times, five seconds each)
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
+        os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", "2")
         options |= {
             "address": "local",
             "num_cpus": site.workers,
