@@ -48,7 +48,7 @@ def cluster(site: Site, code: Sequence[str] = ()) -> Iterator[int]:
     if site.ray.address == "local":
         os.environ.update(THREAD_VARIABLES)
         # when this process is killed, workers that look for the head node give up after about ten seconds: those that
-        # ran (Ray would look for a minute) and those that had just been started (Ray tries five times, five seconds each)
+        # ran, where Ray would look for a minute, and those just started, where Ray would try five times five seconds
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
         os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", "2")
         options |= {
