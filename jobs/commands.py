@@ -132,7 +132,8 @@ def plan_recipe(
     rows = [plan_row(plan, number) for number in range(len(plan.datasets))]
     if as_json:
         parameters = {name: canonical(value) for name, value in arguments.items()}
-        print_json({"recipe": recipe.name, "parameters": parameters, "steps": rows})
+        follows = prepared.corpus.following is not None
+        print_json({"recipe": recipe.name, "parameters": parameters, "steps": rows, "following": follows})
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("step")
@@ -145,6 +146,8 @@ def plan_recipe(
     standard_output().print(table)
     if any(row["shards"] is None for row in rows):
         click.echo("unknown: depends on counts of steps that have not run")
+    if prepared.corpus.following is not None:
+        click.echo("then a second version, whose steps are planned when this one is published")
 
 
 def plan_row(plan: Plan, number: int) -> dict[str, Any]:

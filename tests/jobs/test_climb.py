@@ -86,6 +86,9 @@ def test_one_job_leads_from_documents_to_the_mixed_corpus(source: Path, tmp_path
     again = invoke(*line, *more)
     assert again.out.count("climb@1") == again.out.count("mixed@1") == 1
     assert "nothing was left to do" in again.out
+    assert invoke("plan", *line[1:], *more, "--json").json["following"] is True
+    assert "then a second version" in invoke("plan", *line[1:], *more).out
+    assert "then a second" not in invoke("plan", *line[1:]).out
 
 
 def test_documents_of_one_topic_share_a_domain(source: Path, tmp_path: Path) -> None:
