@@ -1,7 +1,8 @@
 """Embeddings by any sentence-transformers model: a folder, data of an installed package, or a model of the Hub.
 
-Reads `text` (or another string column). Writes `embedding`: null for a text that is null or blank. Texts of like
-length share a batch, of a size that follows from the shard's rows alone. Code that comes with a model is never run.
+Reads `text` (or another string column). Writes `embedding`: null for a text that is null or blank, or of which the
+model makes NaN or infinity. Texts of like length share a batch, of a size that follows from the shard's rows alone.
+Code that comes with a model is never run.
 """
 
 import hashlib
@@ -76,7 +77,7 @@ def sentence_model_stage(config: SentenceModelConfig) -> Configured[SentenceMode
     is_hub = _folder(config.model) is None
     stage = Stage(
         name="embed-sentence-model",
-        version=1,
+        version=2,
         reads=columns(pa.field(config.column, pa.string())),
         writes=embeddings(config.dimensions, config.storage, _identity(config, is_hub=is_hub)),
         open=_open,

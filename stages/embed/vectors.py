@@ -16,12 +16,13 @@ Stored: TypeAlias = npt.NDArray[Any]
 
 
 def store_vectors(rows: Floats, is_there: Bools, storage: str) -> pa.FixedSizeListArray:
-    """A column of the directions of float32[n, d], null where they are not there."""
+    """A column of the directions of float32[n, d], null where they are not there, or hold NaN or infinity."""
     kind = pa.list_(STORAGES[storage], rows.shape[1])
     scale = np.linalg.norm(rows, axis=1) if storage == "float16" else np.abs(rows).max(axis=1, initial=0.0) / 127
-    scaled = rows / np.where(scale > 0, scale, 1.0)[:, None].astype(np.float32)
+    is_there = is_there & np.isfinite(scale)
+    divisor = np.where(is_there & (scale > 0), scale, 1.0).astype(np.float32)
+    scaled = np.where(is_there[:, None], rows, np.float32(0)) / divisor[:, None]
     stored = scaled.astype(np.float16) if storage == "float16" else np.rint(scaled).astype(np.int8)
-    stored[~is_there] = 0
     return pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), type=kind, mask=pa.array(~is_there))
 
 

@@ -40,3 +40,14 @@ def test_vectors_come_back_from_slices_chunks_and_nulls(storage: str) -> None:
         stored, valid = stored_vectors(given_column)
         assert valid.tolist() == is_there[start:].tolist()
         np.testing.assert_allclose(unit_vectors(stored)[valid], unit(rows)[start:][valid], atol=0.02)
+
+
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_vector_with_nan_or_infinity_is_missing(storage: str, wrong: float) -> None:
+    rows = np.ones((4, 3), np.float32)
+    rows[1], rows[2, 0] = wrong, wrong
+    column = store_vectors(rows, np.ones(4, bool), storage)
+    stored, is_there = stored_vectors(pa.chunked_array([column]))
+    assert is_there.tolist() == [True, False, False, True]
+    assert not stored[1:3].any()
