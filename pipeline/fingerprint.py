@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import PurePath
 
 import pyarrow as pa
+
+from pipeline.errors import RecipeError
 
 Canonical = None | bool | int | float | str | list["Canonical"] | dict[str, "Canonical"]
 
@@ -47,5 +50,20 @@ def digest(*values: object) -> str:
 
 
 def library_versions(distributions: tuple[str, ...]) -> dict[str, str]:
-    """Installed version of each distribution, sorted by name."""
-    return {name: version(name) for name in sorted(distributions)}
+    """Installed version of each distribution, sorted by name. Raises RecipeError for one that is not installed."""
+    return {name: _version(name) for name in sorted(distributions)}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        choices = [name, *(f"'gristmill[{extra}]'" for extra in _extras_with(name))]
+        raise RecipeError(f"{name} is not installed here; run pip install {' or '.join(choices)}") from error
+
+
+def _extras_with(name: str) -> list[str]:
+    """The extras of gristmill that install a distribution, but for `dev`."""
+    wanted = re.compile(rf"{re.escape(name)}[^\w.-].*extra == [\"'](\w+)[\"']")
+    found = (wanted.fullmatch(line) for line in requires("gristmill") or ())
+    return sorted(match[1] for match in found if match and match[1] != "dev")

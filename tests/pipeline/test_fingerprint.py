@@ -2,11 +2,13 @@ import enum
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from pipeline.errors import RecipeError
 from pipeline.fingerprint import canonical, digest, library_versions
 from tests.machine import ROOT
 
@@ -79,3 +81,23 @@ def test_library_versions_are_sorted() -> None:
     found = library_versions(("pytest", "numpy"))
     assert list(found) == ["numpy", "pytest"]
     assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("torch", "torch or 'gristmill[embed]' or 'gristmill[train]'"),
+        ("sentence-transformers", "sentence-transformers or 'gristmill[embed]'"),
+        ("pyarrow", "pyarrow"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_its_extras(
+    name: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(wanted: str) -> str:
+        raise PackageNotFoundError(wanted)
+
+    monkeypatch.setattr("pipeline.fingerprint.version", missing)
+    with pytest.raises(RecipeError) as error:
+        library_versions((name,))
+    assert str(error.value) == f"{name} is not installed here; run pip install {advice}"
