@@ -16,8 +16,19 @@ from pipeline.errors import RecipeError
 Canonical = None | bool | int | float | str | list["Canonical"] | dict[str, "Canonical"]
 
 
-def canonical(value: object) -> Canonical:
-    """A JSON value that is equal exactly when two configs are equal.
+class Movable:
+    """A config some of whose fields only say where something lies that other fields identify."""
+
+    __slots__ = ()
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Names of these fields, which are no part of the config's digest."""
+        raise NotImplementedError
+
+
+def canonical(value: object, *, located: bool = True) -> Canonical:
+    """A JSON value that is equal exactly when two configs are equal; without `located`, wherever their content lies.
 
     Raises TypeError for what has no stable value (functions, open files, objects with an address in their repr).
     """
@@ -26,17 +37,20 @@ def canonical(value: object) -> Canonical:
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     if isinstance(value, Enum):
-        return {"enum": type(value).__name__, "value": canonical(value.value)}
+        return {"enum": type(value).__name__, "value": canonical(value.value, located=located)}
     if isinstance(value, PurePath):
         return value.as_posix()
     if isinstance(value, pa.Schema):
         return [[field.name, str(field.type), field.nullable] for field in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {"config": type(value).__name__} | {f.name: canonical(getattr(value, f.name)) for f in fields(value)}
+        left_out = value.locations if isinstance(value, Movable) and not located else ()
+        names = [field.name for field in fields(value) if field.name not in left_out]
+        values = {name: canonical(getattr(value, name), located=located) for name in names}
+        return {"config": type(value).__name__} | values
     if isinstance(value, Mapping):
-        return {str(key): canonical(value[key]) for key in sorted(value, key=str)}
+        return {str(key): canonical(value[key], located=located) for key in sorted(value, key=str)}
     if isinstance(value, tuple | list):
-        return [canonical(item) for item in value]
+        return [canonical(item, located=located) for item in value]
     raise TypeError(
         f"{value!r} of type {type(value).__name__} cannot be part of a config's identity; "
         "use numbers, strings, enums, tuples, mappings or frozen dataclasses of them"
@@ -44,8 +58,9 @@ def canonical(value: object) -> Canonical:
 
 
 def digest(*values: object) -> str:
-    """Hex blake2b-128 of the canonical JSON of the values."""
-    text = json.dumps([canonical(value) for value in values], sort_keys=True, ensure_ascii=True, allow_nan=True)
+    """Hex blake2b-128 of the canonical JSON of the values, without the locations in them."""
+    known = [canonical(value, located=False) for value in values]
+    text = json.dumps(known, sort_keys=True, ensure_ascii=True, allow_nan=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import RecipeError
+from pipeline.fingerprint import Movable
 from pipeline.stage import Configured, Resources, Stage, Transform, configured
 from schemas.columns import columns
 from schemas.embeddings import STORAGES, embeddings
@@ -29,10 +30,11 @@ from stages.embed.vectors import store_vectors
 DTYPES = ("float32", "float16", "bfloat16")
 DEVICES = ("cpu", "cuda")
 _PACKAGE = "package:"
+_COMMIT_CHARS, _DIGEST_CHARS = 40, 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SentenceModelConfig:
+class SentenceModelConfig(Movable):
     """Which model, and what it is given."""
 
     model: str
@@ -58,6 +60,11 @@ class SentenceModelConfig:
     """`cpu` or `cuda`."""
     storage: str = "float16"
     """`float16` or `int8`: 2 bytes or 1 per dimension."""
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The folder of a model that is known by the digest of its content."""
+        return ("model",) if len(self.revision) == _DIGEST_CHARS else ()
 
     def __post_init__(self) -> None:
         if min(self.dimensions, self.max_tokens, self.max_chars, self.batch_chars) < 1:
@@ -110,7 +117,7 @@ def _folder(model: str) -> Path | None:
 def _revision(config: SentenceModelConfig) -> str:
     folder = _folder(config.model)
     if folder is None:
-        if len(config.revision) != 40 or set(config.revision) - set("0123456789abcdef"):
+        if len(config.revision) != _COMMIT_CHARS or set(config.revision) - set("0123456789abcdef"):
             raise RecipeError(
                 f"model {config.model!r} is no folder; a model of the Hub needs its commit as revision, 40 hex digits"
             )

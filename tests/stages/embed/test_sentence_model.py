@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RecipeError
+from pipeline.fingerprint import canonical, digest
 from schemas.embeddings import model_of
 from stages.embed.sentence_model import (
     SentenceModelConfig,
@@ -65,11 +67,13 @@ def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     first, second = (sentence_model_stage(SentenceModelConfig(model=str(tmp_path / n), dimensions=384))
                      for n in ("first", "second"))  # fmt: skip
     assert model_of(first.stage.writes) == model_of(second.stage.writes)
-    digest = first.config.revision
+    assert digest(first.config) == digest(second.config)
+    assert canonical(first.config) != canonical(second.config)  # manifests say where it lay
+    revision = first.config.revision
     folder_digest.cache_clear()
     (tmp_path / "first" / "config.json").write_text("{}")
     with pytest.raises(RecipeError, match="it is another model"):
-        sentence_model_stage(SentenceModelConfig(model=str(tmp_path / "first"), dimensions=384, revision=digest))
+        sentence_model_stage(SentenceModelConfig(model=str(tmp_path / "first"), dimensions=384, revision=revision))
 
 
 def test_a_model_of_the_hub_needs_a_commit() -> None:
@@ -77,6 +81,7 @@ def test_a_model_of_the_hub_needs_a_commit() -> None:
         sentence_model_stage(SentenceModelConfig(model="owner/name", dimensions=8, revision="main"))
     stage = sentence_model_stage(SentenceModelConfig(model="owner/name", dimensions=8, revision="a" * 40))
     assert b"owner/name" in model_of(stage.stage.writes)
+    assert digest(stage.config) != digest(replace(stage.config, model="owner/other"))
     with pytest.raises(RecipeError, match="no package 'nowhere'"):
         sentence_model_stage(SentenceModelConfig(model="package:nowhere/model", dimensions=8))
 
