@@ -2,8 +2,9 @@
 
 The published proxy moves its weights while it trains. Here each step is a proxy of its own, trained on the weights so
 far: alpha <- alpha * exp(rate * max(loss - reference, 0)), a little smoothed, from the uniform mixture. The reference
-is the run of the proportional one; the result is the mean of all weights. It needs the loss of every domain: one
-target for each domain, in their order.
+is the first run of the proportional one; the result is the mean of all weights. It needs the loss of every domain: one
+target for each domain, in their order. Where domains hold equal tokens it starts at its reference, and moves only by
+what two proxies of one mixture differ.
 """
 
 import numpy as np
@@ -28,9 +29,11 @@ def _steps(space: MixtureSpace, runs: Runs) -> list[Floats]:
     same = np.abs(runs.mixtures - space.proportional).max(axis=1) <= 1e-9
     if not same.any():
         raise ValueError("DoReMi needs a run of the proportional mixture, its reference; measure at least two mixtures")
-    reference = runs.losses[same].mean(axis=0)
+    # the first alone: of domains of equal tokens, the weights start at the same mixture
+    first = int(np.argmax(same))
+    reference = runs.losses[first]
     weights = [space.uniform]
-    for losses in runs.losses[~same]:
+    for losses in np.delete(runs.losses, first, axis=0):
         grown = weights[-1] * np.exp(_RATE * np.maximum(losses - reference, 0.0))
         smooth = (1 - _SMOOTHING) * grown / grown.sum() + _SMOOTHING / len(grown)
         weights.append(space.project(smooth))

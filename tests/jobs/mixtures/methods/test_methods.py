@@ -136,6 +136,19 @@ def test_doremi_raises_what_is_above_its_reference():
         METHODS["doremi"].choose(space, Runs(mixtures=anchors(space), losses=np.ones((2, 1))), None)
 
 
+def test_doremi_moves_where_uniform_is_proportional():
+    space = MixtureSpace(domains=("a", "b", "c"), tokens=(10, 10, 10), target_tokens=10)
+    learned = np.array([3.0, 1.0, 0.5])
+
+    def measure(mixtures, generator):
+        return 2.0 - learned * mixtures + generator.uniform(0.0, 0.1, mixtures.shape)
+
+    shares = np.full(3, 1 / 3)
+    runs = run_method(METHODS["doremi"], space, measure, seed=0, target_weights=shares).runs
+    assert np.abs(runs.mixtures[:2] - space.uniform).max() < 1e-9
+    assert (np.abs(runs.mixtures[2:] - space.uniform).max(axis=1) > 1e-3).all()
+
+
 def test_a_method_without_rounds_proposes_nothing():
     with pytest.raises(ValueError, match="measures no mixtures"):
         METHODS["uniform"].propose(WORLD.space, None, 0, 3, np.random.default_rng(0))
