@@ -41,6 +41,13 @@ def named_step(manifest: Manifest, name: str) -> StepEntry | None:
     return next((entry for entry in reversed(manifest.steps) if entry.name == name), None)
 
 
+def stage_settings(entry: StepEntry) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Names and settings of the stages of a step that is a chain."""
+    for item in entry.config if isinstance(entry.config, list) else []:
+        if isinstance(item, list) and len(item) == 3 and isinstance(item[2], Mapping):
+            yield str(item[0]), item[2]
+
+
 def read_report(
     store: Store, manifest: Manifest, name: str, schema: pa.Schema, made_by: str, *, without: str = ""
 ) -> pa.Table:

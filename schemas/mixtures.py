@@ -12,7 +12,8 @@ DOMAIN_SAMPLE = columns(
 )
 """What proxies see of one domain; one shard per domain, documents in the order of the published shuffle.
 
-is_validation: held out of training, chosen by a hash of the id. tokens: ids; the last one ends the document.
+is_validation: held out of training, chosen by a hash of the id. tokens: ids; the last one ends the document, unless it
+is cut: the last one held out to fit, and the last of all in two rows where no document is held out.
 """
 
 MIXTURES = columns(

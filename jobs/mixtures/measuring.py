@@ -1,5 +1,6 @@
 """Train a proxy on a mixture of stored samples and measure it on stored validation sets."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,9 +24,9 @@ from jobs.proxies.pools import (
     mix,
     proxy_pool_tokens,
 )
-from jobs.vocabularies import open_named
+from jobs.vocabularies import pieces_named
 from pipeline.store import Shard, Store
-from stages.tokenization.pieces import Pieces, pieces_of
+from stages.tokenization.pieces import Pieces
 
 ProxyConfig = NgramConfig | GptConfig
 
@@ -38,6 +39,14 @@ class Text:
     """Name or file of the vocabulary."""
     end_of_document: int
     """Id that ends every document."""
+    vocabulary_sha256: str = ""
+    """Of the file; empty for a vocabulary that ships in a package."""
+    split: str = ""
+    """Of a file of ranks."""
+
+    def pieces(self) -> Pieces:
+        """The bytes of each id. Raises ValueError where the vocabulary is not there or has other content."""
+        return pieces_named(self.vocabulary, self.vocabulary_sha256, self.split)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +84,14 @@ def measure_mixture(
 ) -> Floats:
     """float64[S]: bits per byte on every validation set of a proxy trained on the mixture.
 
-    A proxy that keeps checkpoints keeps them in the machine's temporary folder, under the key.
+    A proxy that keeps checkpoints keeps them in the user's own part of the machine's temporary folder, under the key.
     """
     pools, validation, vocabulary_size = _data(_Cached(store), samples, text, proxy.unit == "bytes")
     fitting = match_repetition(pools, space, proxy.proxy_tokens)
     stream = mix(fitting, weights, proxy.proxy_tokens, proxy.seed)
-    checkpoint = Path(gettempdir()) / "gristmill-proxies" / f"{key}.pt"
+    folder = Path(gettempdir()) / f"gristmill-proxies-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    checkpoint = folder / f"{key}.pt"
     return measure(proxy, stream, vocabulary_size, validation, checkpoint=checkpoint, device=device)
 
 
@@ -102,7 +113,7 @@ def _data(
     cached: _Cached, samples: Samples, text: Text, in_bytes: bool
 ) -> tuple[tuple[TokenPool, ...], Validation, int]:
     """Pools, validation sets and the number of different units; read once per process."""
-    pieces = _pieces(text.vocabulary)
+    pieces = text.pieces()
     pools = tuple(
         _pool(cached.store.read(shard), domain) for domain, shard in zip(samples.domains, samples.train, strict=True)
     )
@@ -111,17 +122,14 @@ def _data(
         for name, shard in zip(samples.validation_sets, samples.validation, strict=True)
     }
     if empty := [name for name, tokens in sets.items() if not len(tokens)]:
-        raise ValueError(f"{', '.join(empty)}: only one document, so that none is held out; leave it out or merge it")
+        raise ValueError(
+            f"{', '.join(empty)}: too few tokens to hold some out; leave it out, merge it or validate on another corpus"
+        )
     validation = Validation.of(sets, _lengths(pieces, text.end_of_document))
     if not in_bytes:
         return pools, validation, max(len(pieces), text.end_of_document + 1)
     spelt = tuple(pool.in_bytes(pieces, text.end_of_document) for pool in pools)
     return spelt, validation.in_bytes(pieces, text.end_of_document), BYTE_VOCABULARY
-
-
-@lru_cache(maxsize=1)
-def _pieces(vocabulary: str) -> Pieces:
-    return pieces_of(open_named(vocabulary).vocabulary)
 
 
 def _lengths(pieces: Pieces, end_of_document: int) -> npt.NDArray[np.int32]:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def read_weights(path: Path) -> dict[str, float]:
     wrong = [name for name, share in shares.items() if isinstance(share, bool) or not isinstance(share, int | float)]
     if wrong:
         raise RecipeError(f"--weights {path}: the share of {wrong[0]} must be a number, got {shares[wrong[0]]!r}")
+    if infinite := [name for name, share in shares.items() if not isfinite(share)]:
+        raise RecipeError(f"--weights {path}: the share of {infinite[0]} must be finite, got {shares[infinite[0]]}")
     return {name: float(share) for name, share in shares.items()}
 
 

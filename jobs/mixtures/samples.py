@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.mixtures.domains import Domain, Domains
 from jobs.placement import shuffle_keys
@@ -18,6 +19,9 @@ from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.store import Made, Shard, Store
 from schemas.manifest import Record
 from schemas.mixtures import DOMAIN_SAMPLE
+
+_LEAST_HELD_OUT = 2
+"""Tokens: the end of a document alone has no text to judge by."""
 
 Bools = npt.NDArray[np.bool_]
 Needs = Callable[[tuple[Domain, ...]], npt.NDArray[np.int64]]
@@ -31,7 +35,7 @@ class SampleConfig:
     validation_share: float = 0.05
     """Share of the documents that is held out; 1 takes every document for validation and none for training."""
     max_validation_tokens: int = 200_000
-    """Tokens held out of one domain; documents beyond are left out of training too."""
+    """Tokens held out of one domain: the last document is cut, those beyond are left out of training too."""
     seed: int = 0
     """Of the choice of documents to hold out."""
 
@@ -46,7 +50,7 @@ def sample_domains(domains: Domains, config: SampleConfig, needs: Needs, needs_c
     """A sample of every domain, in their order. `needs_config` is what `needs` depends on, for the key."""
     return Dataset(
         name="domain-samples",
-        version=1,
+        version=2,
         config=[config, needs_config],
         inputs=(domains.files,),
         schema=DOMAIN_SAMPLE,
@@ -88,7 +92,7 @@ class SampleCall:
             held -= int(lengths[taken & is_validation].sum())
             if room <= 0 and held <= 0:
                 break
-        sample = pa.concat_tables(parts)
+        sample = _cut_validation(_divided(pa.concat_tables(parts), self.config), self.config.max_validation_tokens)
         counters = {"tokens": sum(len(chunk.flatten()) for chunk in sample["tokens"].chunks)}
         return [store.commit(self.output, sample, Made(libraries={}, counters=counters))]
 
@@ -112,6 +116,37 @@ def take_documents(table: pa.Table, config: SampleConfig, room: int, held: int) 
         before = np.cumsum(lengths[rows]) - lengths[rows]
         taken[rows[before < limit]] = True
     return taken, is_validation
+
+
+def _divided(sample: pa.Table, config: SampleConfig) -> pa.Table:
+    """With the end of the last document held out where no document is: a domain of one document can be judged too."""
+    last = sample.num_rows - 1
+    length = len(sample["tokens"][last]) if sample.num_rows else 0
+    if length < 2 * _LEAST_HELD_OUT or pc.any(sample["is_validation"]).as_py():
+        return sample
+    held = max(_LEAST_HELD_OUT, int(length * config.validation_share))
+    pieces = [_piece(sample, last, 0, length - held, False), _piece(sample, last, length - held, length, True)]
+    return pa.concat_tables([sample.slice(0, last), *pieces])
+
+
+def _cut_validation(sample: pa.Table, most: int) -> pa.Table:
+    """With at most so many tokens held out: the document that goes beyond is cut."""
+    rows = np.flatnonzero(sample["is_validation"].to_numpy())
+    lengths = pc.list_value_length(sample["tokens"]).to_numpy()[rows]
+    excess = int(lengths.sum()) - most
+    if excess <= 0:
+        return sample
+    row = int(rows[-1])
+    piece = _piece(sample, row, 0, int(lengths[-1]) - excess, True)
+    return pa.concat_tables([sample.slice(0, row), piece, sample.slice(row + 1)])
+
+
+def _piece(sample: pa.Table, row: int, begin: int, end: int, is_validation: bool) -> pa.Table:
+    """One row: tokens `begin` to `end` of a document."""
+    tokens = sample["tokens"][row].values[begin:end]
+    values = {"is_validation": [is_validation], "document_id": [sample["document_id"][row].as_py()]}
+    offsets = pa.array([0, end - begin], pa.int32())
+    return pa.table(values | {"tokens": pa.ListArray.from_arrays(offsets, tokens)}, schema=DOMAIN_SAMPLE)
 
 
 def _sampled(table: pa.Table, taken: Bools, is_validation: Bools) -> pa.Table:

@@ -20,6 +20,7 @@ from jobs.mixtures.results import RESULT_STEP, Searched
 from jobs.mixtures.samples import sample_domains
 from jobs.mixtures.search_config import SearchConfig
 from jobs.mixtures.search_tasks import Make, RunCall, SingleCall, choose, conclude_search, propose
+from jobs.proxies.ngram import NgramConfig
 from pipeline.dataset import Dataset, Expansion, Task
 from pipeline.errors import PlanError
 from pipeline.stage import Resources
@@ -39,8 +40,10 @@ def search(
     """The result of a search over the mixtures of some domains, measured on what they hold out, or on `other`.
 
     `corpus` is what the result calls them. `earlier` are searches to learn from, that `check_settings` lets pass.
-    `gpus` are those of one proxy; they only say where it runs.
+    `gpus` are those of one proxy; they only say where it runs. Raises ValueError for some where proxies use none.
     """
+    if gpus < 0 or (gpus and isinstance(config.proxy, NgramConfig)):
+        raise ValueError(f"gpus={gpus:g}: give 0 or more, and some only with proxy gpt; n-grams are counted on CPUs")
     samples = sample_domains(domains, config.samples, partial(_needed, config), [config.proxy, config.target_tokens])
     validation = samples
     if other is not None:

@@ -26,6 +26,7 @@ from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target
 from jobs.progress import Tracker
 from jobs.running import run_plan
 from jobs.stored import stored
+from jobs.vocabularies import recorded_vocabulary
 from pipeline import catalog
 from pipeline.dataset import Dataset, topological
 from pipeline.errors import RecipeError
@@ -61,16 +62,23 @@ def search_mixture(
     place, storage = site_of(site, store, workers, local=local), existing_storage(site, store)
     manifest, domains = _published(storage, corpus)
     other = _other(storage, validation, manifest) if validation else None
-    text = Text(vocabulary=manifest.vocabulary, end_of_document=manifest.end_of_document)
+    sha256, split = recorded_vocabulary(manifest)
+    text = Text(
+        vocabulary=manifest.vocabulary,
+        end_of_document=manifest.end_of_document,
+        vocabulary_sha256=sha256,
+        split=split,
+    )
     try:
         config = _config(text, **values)
+        text.pieces()
         config.space(list_domains(manifest))
+        earlier = load_earlier(evidence)
+        check_settings(earlier, config)
+        name = f"{manifest.name}@{manifest.version}"
+        found = search(domains, config, corpus=name, other=other, earlier=earlier, gpus=gpus)
     except ValueError as error:
         raise RecipeError(f"mixture search {corpus}: {error}") from error
-    earlier = load_earlier(evidence)
-    check_settings(earlier, config)
-    name = f"{manifest.name}@{manifest.version}"
-    found = search(domains, config, corpus=name, other=other, earlier=earlier, gpus=gpus)
     checked = _check_evidence(found, config, manifest, earlier, place) if earlier else 0
     table, made = _run(found, place)
     content: bytes = table["result"][0].as_py()
@@ -117,14 +125,22 @@ def print_result(result: MixtureResult) -> None:
 
 def _published(storage: Storage, corpus: str) -> tuple[Manifest, Domains]:
     manifest = catalog.load(storage, corpus)
+    if manifest.mixture is not None:
+        source = manifest.mixture.source
+        raise RecipeError(f"{corpus} is a mixture itself, of {source}: its files have no domains; search over {source}")
     return manifest, published_domains(stored(step(manifest, "files"), DATA), manifest)
 
 
 def _other(storage: Storage, corpus: str, own: Manifest) -> Domains:
     manifest, domains = _published(storage, corpus)
-    if (manifest.vocabulary, manifest.end_of_document) != (own.vocabulary, own.end_of_document):
-        raise RecipeError(f"--validation {corpus} has tokens of {manifest.vocabulary}, the corpus of {own.vocabulary}")
+    if _tokens_of(manifest) != _tokens_of(own):
+        texts = [f"{version.vocabulary} with end {version.end_of_document}" for version in (manifest, own)]
+        raise RecipeError(f"--validation {corpus} has tokens of {texts[0]}, the corpus of {texts[1]}")
     return domains
+
+
+def _tokens_of(manifest: Manifest) -> tuple[object, ...]:
+    return manifest.vocabulary, manifest.end_of_document, *recorded_vocabulary(manifest)
 
 
 def _config(

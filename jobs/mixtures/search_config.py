@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 from jobs.mixtures.domains import Domain
@@ -16,6 +17,7 @@ from jobs.proxies.objective import Objective, Target, each_set_a_target
 from pipeline.errors import PlanError
 
 _PROXY_TOKENS = 1_000_000
+_BATCH_TOKENS = 1024
 _VALIDATION_TOKENS = {"ngram": 200_000, "gpt": 20_000}
 """Tokens of each validation set; a GPT on a CPU reads no faster than it learns."""
 
@@ -34,7 +36,7 @@ class SearchConfig:
     """What the mixture is for; without one, every validation set alike."""
     method: str = "default"
     rounds: tuple[int, ...] = ()
-    """Mixtures measured in each round; those of the method without."""
+    """Mixtures measured in each round; those of the method without. The first holds the anchors."""
     max_epochs: float = 4.0
     """How often a domain may be repeated."""
     current: tuple[tuple[str, float], ...] = ()
@@ -48,15 +50,36 @@ class SearchConfig:
             raise ValueError(f"method={self.method!r} must be one of {', '.join(METHODS)}")
         if any(count < 1 for count in self.rounds):
             raise ValueError(f"rounds must be positive, got {self.rounds}")
+        if self.rounds and self.rounds[0] < self._num_anchors:
+            also = ", proportional and the current mixture" if self.current else " and proportional"
+            raise ValueError(
+                f"the first of rounds {self.rounds} measures uniform{also}; give it at least {self._num_anchors}"
+            )
+        if not (self.target_tokens > 0 and self.max_epochs > 0 and isfinite(self.max_epochs)):
+            raise ValueError(
+                f"target_tokens={self.target_tokens} and max_epochs={self.max_epochs} must be positive numbers"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed={self.seed} must be from 0 to 2**63 - 1")
+
+    @property
+    def _num_anchors(self) -> int:
+        return 3 if self.current else 2
 
     @property
     def chosen(self) -> Method:
         """The method with its rounds."""
         method = METHODS[self.method]
-        return replace(method, rounds=self.rounds) if self.rounds and method.rounds else method
+        if not method.rounds:
+            return method
+        first, *later = self.rounds or method.rounds
+        return replace(method, rounds=(max(first, self._num_anchors), *later))
 
     def space(self, domains: Sequence[Domain]) -> MixtureSpace:
         """The mixtures of these domains. Raises PlanError where none is feasible, or `current` is none of them."""
+        if len(domains) < 2:
+            names = ", ".join(domain.name for domain in domains) or "no domain"
+            raise PlanError(f"mixture search: the corpus is all {names}; a mixture is of two domains or more")
         current = dict(self.current)
         if unknown := sorted({*current} - {domain.name for domain in domains}):
             raise PlanError(f"mixture search: the current mixture names {', '.join(unknown)}, which is no domain")
@@ -90,6 +113,8 @@ def proxy_of(kind: str, **values: Any) -> ProxyConfig:
         return NgramConfig(**given)
     if "order" in given:
         raise ValueError("--order is for --proxy ngram")
+    if context := given.get("context"):
+        given["batch_tokens"] = max(1, _BATCH_TOKENS // context) * context
     return GptConfig(**given)
 
 
@@ -117,7 +142,10 @@ def parse_target(text: str) -> Target:
     """`SET=NUMBER,SET=NUMBER`, with `NAME:` or `NAME*WEIGHT:` before it if it has one of its own. Raises ValueError."""
     head, _, sets = text.rpartition(":")
     name, star, weight = head.partition("*")
-    shares = dict(parse_share(part) for part in sets.split(","))
+    parts = [parse_share(part) for part in sets.split(",")]
+    shares = dict(parts)
+    if len(shares) < len(parts):
+        raise ValueError(f"{text!r} names a validation set twice")
     return Target(name=name or sets, sets=shares, weight=_number(weight, text) if star else 1.0)
 
 

@@ -1,6 +1,7 @@
 """What a mixture is of: domains with the tokens they hold, how many tokens are wanted, how often one may repeat."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +38,12 @@ class MixtureSpace:
     def __post_init__(self) -> None:
         if len(self.domains) != len(set(self.domains)) or len(self.domains) != len(self.tokens) or not self.domains:
             raise ValueError(f"{len(self.domains)} domains with {len(self.tokens)} token counts; names must be unique")
-        if min(self.tokens) <= 0 or self.target_tokens <= 0 or self.max_epochs <= 0:
-            raise ValueError("tokens, target_tokens and max_epochs must be positive; leave out empty domains")
-        if self.current and (
-            len(self.current) != len(self.domains) or min(self.current) < 0 or abs(sum(self.current) - 1) > 1e-6
+        if min(self.tokens) <= 0 or self.target_tokens <= 0 or not (self.max_epochs > 0 and isfinite(self.max_epochs)):
+            raise ValueError("tokens, target_tokens and max_epochs must be positive numbers; leave out empty domains")
+        if self.current and not (
+            len(self.current) == len(self.domains)
+            and all(weight >= 0 for weight in self.current)
+            and abs(sum(self.current) - 1) <= 1e-6
         ):
             raise ValueError(f"current must be {len(self.domains)} weights that sum to 1, got {self.current}")
         if self.caps.sum() < 1:

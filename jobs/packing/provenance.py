@@ -16,14 +16,12 @@ import pyarrow as pa
 from jobs import inspection
 from jobs.looking import existing_storage, print_json, print_line, standard_output
 from jobs.packing.sequences import Version, open_version
+from jobs.vocabularies import pieces_named, recorded_vocabulary
 from pipeline.errors import CorruptShardError, NotFoundError
 from pipeline.store import Store
 from schemas.fim import source_order
 from schemas.manifest import Manifest, Packing, PackingFile, StepEntry
-from stages.tokenization.byte_words import VOCABULARY as BYTES
-from stages.tokenization.byte_words import byte_pieces
-from stages.tokenization.pieces import Pieces, pieces_of
-from stages.tokenization.vocabulary import load_vocabulary
+from stages.tokenization.pieces import Pieces
 
 FIM_STAGE = "encode_fim"
 
@@ -179,7 +177,7 @@ def _explain(
 def _order(store: Store, manifest: Manifest, found: inspection.Found, size: int) -> list[tuple[int, int]]:
     """Ranges of the text in the order of its tokens, which fill-in-the-middle changes."""
     for step in manifest.steps:
-        if step.role == "sidecar" and any(name == FIM_STAGE for name, _ in _configs(step.config)):
+        if step.role == "sidecar" and any(name == FIM_STAGE for name, _ in inspection.stage_settings(step)):
             row = _row(store, step, found, ("fim_mode", "fim_start", "fim_end"))
             return source_order(row["fim_mode"] or "none", row["fim_start"], row["fim_end"], size)
     return [(0, size)]
@@ -252,31 +250,15 @@ def _groups_with(version: Version, path: str, rows: list[int]) -> Iterator[tuple
 
 def token_bytes(manifest: Manifest) -> Pieces | None:
     """Bytes of the tokens of a version; None where its vocabulary is not at hand or its tokens are no bytes."""
-    chosen = [
-        encoding for step in manifest.steps for _, config in _configs(step.config) for encoding in _nested(config)
-    ]
-    settings = next((c for c in chosen if c.get("vocabulary") == manifest.vocabulary), {})
-    return _pieces_of(manifest.vocabulary, settings.get("vocabulary_sha256") or "", settings.get("split") or "")
+    return _pieces_of(manifest.vocabulary, *recorded_vocabulary(manifest))
 
 
 @lru_cache(maxsize=1)
 def _pieces_of(name: str, sha256: str, split: str) -> Pieces | None:
     try:
-        return byte_pieces() if name == BYTES else pieces_of(load_vocabulary(name, sha256=sha256, split=split))
+        return pieces_named(name, sha256, split)
     except ValueError:
         return None
-
-
-def _configs(config: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Names and settings of the stages of a chain, as a manifest holds them."""
-    for item in config if isinstance(config, list) else []:
-        if isinstance(item, list) and len(item) == 3 and isinstance(item[2], Mapping):
-            yield str(item[0]), item[2]
-
-
-def _nested(settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The settings and those inside them."""
-    return [settings, *(value for value in settings.values() if isinstance(value, Mapping))]
 
 
 def _name(piece: Mapping[str, Any]) -> str:

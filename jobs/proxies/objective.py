@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ class Target:
     """In the objective, beside the other targets; positive."""
 
     def __post_init__(self) -> None:
-        if not self.sets or min(self.sets.values()) <= 0 or self.weight <= 0:
+        if not self.sets or not all(weight > 0 and isfinite(weight) for weight in (self.weight, *self.sets.values())):
             raise ValueError(
-                f"target {self.name} has weight {self.weight} and sets {dict(self.sets)}; all must be positive"
+                f"target {self.name} has weight {self.weight} and sets {dict(self.sets)}; all must be positive numbers"
             )
 
 

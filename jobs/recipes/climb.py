@@ -151,7 +151,12 @@ def climb(
     config = SearchConfig(
         target_tokens=mix_tokens,
         proxy=proxy_of(proxy, proxy_tokens=proxy_tokens, seed=seed),
-        text=Text(vocabulary=vocabulary, end_of_document=end),
+        text=Text(
+            vocabulary=chosen.vocabulary.name,
+            end_of_document=end,
+            vocabulary_sha256=chosen.sha256,
+            split=chosen.split,
+        ),
         targets=tuple(parse_target(text) for text in target),
         method=method,
         rounds=parse_rounds(rounds, proxies, method),

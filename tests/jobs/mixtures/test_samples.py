@@ -1,6 +1,7 @@
 """What proxies see: held-out documents never overlap with those to train on, and never depend on order."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.mixtures.samples import SampleConfig, take_documents
+from jobs.mixtures.samples import SampleCall, SampleConfig, take_documents
+from pipeline.site_file import StoreSite
+from pipeline.storage import open_storage
+from pipeline.store import Made, Shard, Store
 from schemas.documents import ID
 
 
@@ -49,6 +53,32 @@ def test_a_whole_corpus_can_be_for_validation() -> None:
     taken, is_validation = take_documents(documents([5] * 10), SampleConfig(validation_share=1.0), 0, 25)
     assert is_validation.all()
     assert taken.tolist() == [True] * 5 + [False] * 5
+
+
+def sampled(tmp_path: Path, lengths: list[int], config: SampleConfig, wanted: int = 1_000) -> pa.Table:
+    """The sample of one shard of documents; the tokens of each are 0, 1, 2, ..."""
+    tokens = pa.array([list(range(length)) for length in lengths], pa.list_(pa.int32()))
+    store = Store(open_storage(StoreSite(path=str(tmp_path))))
+    shards = [Shard(step=step, key=step, base=step) for step in ("files", "sample")]
+    store.commit(shards[0], documents(lengths).append_column("tokens", tokens), Made(libraries={}, counters={}))
+    SampleCall(config=config, wanted=wanted, inputs=(shards[0],), output=shards[1])(store)
+    return store.read(shards[1])
+
+
+@pytest.mark.parametrize(("length", "held"), [(100, 5), (4, 2), (3, 0), (0, 0)])
+def test_of_a_single_document_the_end_is_held_out(length: int, held: int, tmp_path: Path) -> None:
+    rows = sampled(tmp_path, [length] * bool(length), SampleConfig()).to_pylist()
+    pieces = {row["is_validation"]: row["tokens"] for row in rows}
+    assert len(rows) == (2 if held else bool(length))
+    assert pieces.get(True, []) == list(range(length))[length - held :]
+    assert pieces.get(False, []) == list(range(length))[: length - held]
+
+
+def test_what_is_held_out_is_cut_to_its_limit(tmp_path: Path) -> None:
+    config = SampleConfig(validation_share=0.5, max_validation_tokens=25)
+    rows = sampled(tmp_path, [10] * 20, config).to_pylist()
+    assert [len(row["tokens"]) for row in rows if row["is_validation"]] == [10, 10, 5]
+    assert {len(row["tokens"]) for row in rows if not row["is_validation"]} == {10}
 
 
 def test_bad_settings_are_refused() -> None:

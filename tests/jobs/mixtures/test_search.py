@@ -16,6 +16,7 @@ from schemas.mixture_result import MixtureResult
 from tests.jobs.conftest import write
 from tests.jobs.invoke import invoke, run_tiny
 from tests.machine import Ended
+from tests.stages.tokenization.test_encode import save_trained
 
 SETTINGS = ("--tokens", 20_000, "--proxy-tokens", 12_000, "--rounds", "8,6", "--target", "prose:text=1")
 NOUNS = ["mill", "grain", "stone", "river", "wheel", "flour", "sack", "miller", "road", "bread"]
@@ -157,6 +158,15 @@ def test_targets_may_hold_several_sets_in_any_order(corpus: tuple[Path, Manifest
         (("--target", "text"), 2, "'text' must hold NAME=NUMBER"),
         (("--rounds", "8", "--proxies", "8"), 2, "give one of them"),
         (("--rounds", "0"), 2, "rounds must be positive"),
+        (("--rounds", "1,8"), 2, "measures uniform and proportional; give it at least 2"),
+        (("--target", "prose:text=nan"), 2, "must be positive numbers"),
+        (("--target", "a*inf:text=1"), 2, "must be positive numbers"),
+        (("--target", "a:text=1,text=2"), 2, "names a validation set twice"),
+        (("--seed", "-1"), 2, "seed=-1 must be from 0"),
+        (("--gpus", "-1"), 2, "gpus=-1: give 0 or more"),
+        (("--gpus", "1"), 2, "only with proxy gpt"),
+        (("--max-epochs", "inf"), 2, "max_epochs=inf must be positive numbers"),
+        (("--max-epochs", "nan"), 2, "max_epochs=nan must be positive numbers"),
         (("--rounds", "a,b"), 2, "rounds 'a,b' must be numbers"),
         (("--method", "magic"), 2, "method='magic' must be one of default"),
         (("--max-epochs", "0.1"), 2, "at most"),
@@ -168,6 +178,39 @@ def test_targets_may_hold_several_sets_in_any_order(corpus: tuple[Path, Manifest
 def test_bad_input(corpus: tuple[Path, Manifest], more: tuple[str, ...], code: int, message: str) -> None:
     ended = run_search(corpus[0], *more)
     assert (ended.code, message in ended.err) == (code, True), ended.err
+
+
+def test_a_mixture_has_no_domains_to_search(corpus: tuple[Path, Manifest], tmp_path: Path) -> None:
+    store = corpus[0]
+    write(tmp_path / "weights.json", '{"c": 0.5, "python": 0.5, "text": 0}')
+    line = ("mixture", "realise", "tiny", "--local", "--store", store, "--tokens", 2_000, "--name", "mixed")
+    assert invoke(*line, "--weights", tmp_path / "weights.json").code == 0
+    for told in (("mixed",), ("tiny", "--validation", "mixed")):
+        ended = invoke("mixture", "search", *told, "--local", "--store", store, "--tokens", 2_000)
+        assert (ended.code, "mixed is a mixture itself, of tiny@1" in ended.err) == (2, True), ended.err
+
+
+def test_one_domain_is_no_mixture(tmp_path: Path) -> None:
+    write(tmp_path / "source/a.py", "print(1)\n" * 50)
+    run_tiny(tmp_path / "store", tmp_path / "source")
+    ended = invoke("mixture", "search", "tiny", "--local", "--store", tmp_path / "store", "--tokens", 100)
+    assert (ended.code, "is all python; a mixture is of two domains or more" in ended.err) == (2, True), ended.err
+
+
+def test_a_vocabulary_that_changed_is_refused(tmp_path: Path) -> None:
+    for name, text in {"a.py": "print(1)\n", "b.txt": "the mill turns\n"}.items():
+        write(tmp_path / "source" / name, text * 200)
+    vocabulary = tmp_path / "tokenizer.json"
+    save_trained(vocabulary)
+    store = tmp_path / "store"
+    run_tiny(store, tmp_path / "source", vocabulary=vocabulary)
+    told = ("--local", "--store", store, "--tokens", 1_000, "--proxy-tokens", 500, "--rounds", 8)
+    ended = invoke("mixture", "search", "tiny", *told, "--json")
+    assert ended.code == 0, ended.err
+    assert all(bits > 0 for run in ended.json["runs"] for bits in run["bits_per_byte"])
+    vocabulary.write_bytes(vocabulary.read_bytes() + b"\n")
+    ended = invoke("mixture", "search", "tiny", *told)
+    assert (ended.code, "has SHA-256" in ended.err) == (2, True), ended.err
 
 
 def test_bad_results(searched: Path, tmp_path: Path) -> None:

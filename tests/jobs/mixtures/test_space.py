@@ -55,6 +55,11 @@ def test_what_cannot_be_mixed_is_refused() -> None:
         space((10, 1), 45)
     with pytest.raises(ValueError, match="positive"):
         space((10, 0), 5)
+    for epochs in (float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="positive"):
+            MixtureSpace(domains=("a", "b"), tokens=(1, 1), target_tokens=1, max_epochs=epochs)
+    with pytest.raises(ValueError, match="sum to 1"):
+        MixtureSpace(domains=("a", "b"), tokens=(1, 1), target_tokens=1, current=(float("nan"), 1.0))
     with pytest.raises(ValueError, match="unique"):
         MixtureSpace(domains=("a", "a"), tokens=(1, 1), target_tokens=1)
     assert not space((10, 10), 10).is_feasible(np.array([0.7, 0.4]))
