@@ -54,30 +54,6 @@ class Evidence:
         return replace(self, losses=self.losses[:, [number]], target_weights=np.ones(1))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Projected:
-    """Old runs as mixtures of new domains."""
-
-    runs: Runs
-    """Those that new domains can tell, in order."""
-    distances: Floats
-    """float64[N]: Hellinger distance (0 to 1) of each old run to the nearest mixture of the new domains."""
-
-
-def composition_of(fine: np.ndarray, domain: np.ndarray, tokens: Floats, domains: int, codes: int) -> Floats:
-    """float64[K, C], rows sum to 1: where a domain's tokens are, from the fine id, domain and tokens of documents.
-
-    Raises ValueError for a domain without tokens.
-    """
-    counts = np.bincount(domain.astype(np.int64) * codes + fine, weights=tokens, minlength=domains * codes)
-    table = counts.reshape(domains, codes)
-    sums = table.sum(axis=1, keepdims=True)
-    if not (sums > 0).all():
-        raise ValueError(f"domain {int(np.argmin(sums))} has no tokens; leave it out")
-    shares: Floats = table / sums
-    return shares
-
-
 def recorded(runs: Runs, composition: Floats) -> Evidence:
     """Runs of one search over domains of which float64[K, C] says what they hold."""
     return Evidence(
@@ -96,20 +72,6 @@ def together(parts: Sequence[Evidence]) -> Evidence:
         target_weights=parts[0].target_weights,
         searches=np.repeat(np.arange(len(parts)), [len(part.losses) for part in parts]),
     )
-
-
-def project(evidence: Evidence, composition: Floats, *, max_distance: float = 0.05) -> Projected:
-    """Old runs as runs over new domains, where a mixture of these is within `max_distance` of what was measured.
-
-    A run over a domain that was split since stays exact (its parts in their natural shares); one that weighed two
-    domains unequally that are merged since has no equal and is left out. `HistogramPredictor` learns from it still.
-    """
-    weights = nearest_mixtures(evidence.histograms, composition)
-    affinity = np.sqrt(evidence.histograms * (weights @ composition)).sum(axis=1)
-    distances = np.sqrt(np.maximum(1.0 - affinity, 0.0))
-    kept = distances <= max_distance
-    runs = Runs(mixtures=weights[kept], losses=evidence.losses[kept], target_weights=evidence.target_weights)
-    return Projected(runs=runs, distances=distances)
 
 
 def nearest_mixtures(histograms: Floats, composition: Floats) -> Floats:
