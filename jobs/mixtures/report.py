@@ -8,7 +8,13 @@ from jobs.mixtures.report_plots import plots
 from jobs.mixtures.results import measurements_of, searched_of
 from jobs.mixtures.surface import Surface
 from jobs.pages import html_images, html_page, html_table
+from jobs.plotting import canvas
 from schemas.mixture_result import MixtureResult
+
+
+def check_plots() -> None:
+    """Raises RecipeError without matplotlib, before there is anything to draw."""
+    canvas(1.0)
 
 
 def write_report(result: MixtureResult, to: Path) -> None:
