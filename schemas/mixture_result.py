@@ -2,9 +2,12 @@
 
 from pydantic import BaseModel, ConfigDict
 
+FORMAT = 2
+"""1 had no digest."""
+
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DomainResult(_Model):
@@ -87,8 +90,10 @@ class EvidenceResult(_Model):
 class MixtureResult(_Model):
     """A finished search."""
 
-    format: int = 1
+    format: int = FORMAT
     """Of this JSON."""
+    digest: str = ""
+    """Of all else in it; empty in format 1."""
     corpus: str
     """The version whose domains are mixed."""
     method: str

@@ -68,7 +68,8 @@ def check_settings(earlier: Sequence[EarlierSearch], config: SearchConfig) -> No
 
 
 def _settings(proxy: object) -> dict[str, object]:
-    assert isinstance(proxy, Mapping)
+    if not isinstance(proxy, Mapping):
+        return {"proxy": proxy}
     return {f"proxy {name}": value for name, value in proxy.items()}
 
 

@@ -1,7 +1,7 @@
 """What a search is about and what it found, as the JSON of `schemas.mixture_result`, and back to runs to learn from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,21 @@ from pipeline.errors import NotFoundError, RecipeError
 from pipeline.fingerprint import digest
 from pipeline.store import Shard, Store
 from schemas.manifest import Manifest
-from schemas.mixture_result import DomainResult, EvidenceResult, MixtureBasis, MixtureResult, RunResult, TargetResult
+from schemas.mixture_result import (
+    FORMAT,
+    DomainResult,
+    EvidenceResult,
+    MixtureBasis,
+    MixtureResult,
+    RunResult,
+    TargetResult,
+)
 
 RESULT_STEP = "mixture-result"
 """Name of the step that ends a search."""
+
+_TOLERANCE = 1e-6
+"""How far rounding may put the sum of weights from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +92,7 @@ def conclude(settings: Settings, searched: Searched, found: Measurements, choice
     weights, losses = runs.mixtures[best], searched.objective.losses(found.bits_per_byte[best])
     predicted = [None if fell_back else _number(loss) for loss in _of_targets(searched.objective, choice.predicted)]
     deviation = [None if fell_back else _number(value) for value in choice.deviation]
-    return MixtureResult(
+    result = MixtureResult(
         corpus=settings.corpus,
         method=settings.method,
         predictor=choice.predictor,
@@ -108,6 +119,12 @@ def conclude(settings: Settings, searched: Searched, found: Measurements, choice
         basis=settings.basis,
         evidence=list(settings.evidence),
     )
+    return sealed(result)
+
+
+def sealed(result: MixtureResult) -> MixtureResult:
+    """The result with the digest of all else that it says."""
+    return result.model_copy(update={"digest": digest(result.model_dump(exclude={"digest"}))})
 
 
 def domain_results(space: MixtureSpace, weights: Floats, deviation: Sequence[float | None]) -> list[DomainResult]:
@@ -129,19 +146,56 @@ def domain_results(space: MixtureSpace, weights: Floats, deviation: Sequence[flo
 
 
 def load_result(path: Path) -> MixtureResult:
-    """A result file. Raises NotFoundError where there is none, RecipeError for another kind of file."""
+    """A result file. Raises NotFoundError where there is none, RecipeError for one that is edited or something else."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise NotFoundError(
             f"cannot read {path}: {error.strerror}; `mixture search --to` writes result.json"
         ) from error
+    result = _parsed(content, str(path))
+    if result.format != FORMAT:
+        raise RecipeError(f"{path} is of format {result.format}, not {FORMAT}; search again with --to")
+    if result.digest != sealed(result).digest:
+        raise RecipeError(f"{path} is not what its digest says: the result was edited; give what the search wrote")
+    try:
+        _check_parts(result)
+    except ValueError as error:
+        raise RecipeError(f"{path} holds a result whose parts do not fit: {error}") from error
+    return result
+
+
+def _parsed(content: bytes, name: str) -> MixtureResult:
     try:
         return MixtureResult.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RecipeError(f"{path} is not a result of mixture search: {where}: {first['msg']}") from error
+        raise RecipeError(f"{name} is not a result of mixture search: {where}: {first['msg']}") from error
+
+
+def _check_parts(result: MixtureResult) -> None:
+    """Raises ValueError for parts of which others cannot be made."""
+    searched, basis = searched_of(result), result.basis
+    domains, sets = searched.space.domains, searched.objective.sets
+    parts: list[tuple[str, Mapping[str, object], tuple[str, ...]]] = [
+        ("weights", result.weights, domains),
+        ("basis.composition.tokens", basis.composition.tokens, domains),
+        ("basis.validation", basis.validation, sets),
+    ]
+    for name, found, wanted in parts:
+        if sorted(found) != sorted(wanted):
+            raise ValueError(f"{name} names {', '.join(found)}; it must name {', '.join(wanted)}")
+    if empty := [name for name, cells in basis.composition.tokens.items() if min(cells.values(), default=0) < 1]:
+        raise ValueError(f"basis.composition.tokens of {', '.join(empty)} must be positive")
+    for run in result.runs:
+        if len(run.bits_per_byte) != len(sets):
+            raise ValueError(f"run {run.mixture_id} has {len(run.bits_per_byte)} bits_per_byte for {len(sets)} sets")
+    for weights in (list(result.weights.values()), *(run.weights for run in result.runs)):
+        if len(weights) != len(domains) or min(weights) < 0 or abs(sum(weights) - 1) > _TOLERANCE:
+            raise ValueError(f"weights {weights} must be {len(domains)} shares that sum to 1")
+    if not result.runs:
+        raise ValueError("it holds no runs")
 
 
 def stored_result(store: Store, manifest: Manifest) -> MixtureResult:
@@ -153,7 +207,7 @@ def stored_result(store: Store, manifest: Manifest) -> MixtureResult:
             "result.json of mixture search"
         )
     (shard,) = (Shard(step=entry.folder, key=key, base=key) for key in entry.keys)
-    return MixtureResult.model_validate_json(store.read(shard)["result"][0].as_py())
+    return _parsed(store.read(shard)["result"][0].as_py(), f"what {manifest.name}@{manifest.version} holds")
 
 
 def space_of(result: MixtureResult) -> MixtureSpace:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from jobs.mixtures.earlier import load_earlier
-from jobs.mixtures.results import load_result
+from jobs.mixtures.earlier import EarlierSearch, check_settings, load_earlier
+from jobs.mixtures.measuring import Text
+from jobs.mixtures.results import load_result, sealed
+from jobs.mixtures.search_config import SearchConfig
 from pipeline.errors import RecipeError
 from schemas.manifest import Manifest
+from schemas.mixture_result import MixtureResult
 from tests.jobs.conftest import write
 from tests.jobs.invoke import documents_of, invoke
+from tests.jobs.mixtures.test_results import PROXY, small_result
 from tests.machine import Ended
 
 TOPICS = {
@@ -138,8 +142,17 @@ def test_evidence_that_says_nothing_is_refused(store: Path, old: Path, tmp_path:
     }
     for message, changes in files.items():
         path = tmp_path / "changed.json"
-        path.write_text(json.dumps(found | changes))
+        path.write_text(sealed(MixtureResult.model_validate(found | changes)).model_dump_json())
         ended = search(store, "four", *FEW, "--evidence", path)
         assert (ended.code, message in ended.err) == (2, True), ended.err
     with pytest.raises(RecipeError, match="given twice"):
         load_earlier([old, old])
+
+
+CONFIG = SearchConfig(target_tokens=40, proxy=PROXY, text=Text(vocabulary="gpt2", end_of_document=0))
+
+
+@pytest.mark.parametrize("proxy", [5, None, {}, {"order": 3}])
+def test_another_proxy_does_not_compare(proxy: object) -> None:
+    with pytest.raises(RecipeError, match="losses compare only"):
+        check_settings([EarlierSearch(sha256="0", result=small_result(proxy=proxy))], CONFIG)
