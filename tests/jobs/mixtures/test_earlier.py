@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,14 @@ def test_evidence_that_says_nothing_is_refused(store: Path, old: Path, tmp_path:
 
 
 CONFIG = SearchConfig(target_tokens=40, proxy=PROXY, text=Text(vocabulary="gpt2", end_of_document=0))
+
+
+@pytest.mark.parametrize("method", ["default", "climb", "regmix"])
+def test_evidence_may_be_of_any_method(method: str) -> None:
+    search = EarlierSearch(sha256="0", result=small_result(method=method))
+    check_settings([search], CONFIG)
+    with pytest.raises(RecipeError, match="only `default` takes evidence"):
+        check_settings([search], replace(CONFIG, method="regmix"))
 
 
 @pytest.mark.parametrize("proxy", [5, None, {}, {"order": 3}])
