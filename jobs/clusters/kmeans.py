@@ -44,6 +44,7 @@ class KmeansConfig:
     max_size_ratio: float = 3.0
     """`balanced` only: a cluster of more than so many times the mean size is split."""
     seed: int = 0
+    """0 to 2**64 - 1."""
 
     def __post_init__(self) -> None:
         if self.clusters < 2 or self.iterations < 1 or self.restarts < 1 or self.max_points_per_centroid < 1:
@@ -52,6 +53,8 @@ class KmeansConfig:
             raise ValueError(f"method={self.method!r}, init={self.init!r}: one of {METHODS}, one of {INITS}")
         if self.max_size_ratio <= 1:
             raise ValueError(f"max_size_ratio must be above 1, got {self.max_size_ratio}")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed must be from 0 to 2**64 - 1, got {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +127,7 @@ def _lloyd(
         clusters,
         niter=iterations,
         spherical=True,
-        seed=seed,
+        seed=seed % 2**31,  # FAISS takes a C int
         gpu=gpu,
         min_points_per_centroid=1,
         max_points_per_centroid=len(used),

@@ -58,6 +58,16 @@ def test_no_more_than_the_points_asked_for_are_used(init: str) -> None:
     assert same.centroids.tobytes() == found.centroids.tobytes()
 
 
+@pytest.mark.parametrize("seed", [2_128_331, 2**31, 2**64 - 1, -pow(1009, -1, 2**31) % 2**31])
+@pytest.mark.parametrize("init", INITS)
+def test_every_seed_that_a_config_takes_is_one_of_faiss(init: str, seed: int) -> None:
+    vectors, _ = blobs([20] * 4, noise=0.3)
+    config = KmeansConfig(clusters=8, iterations=2, restarts=2, init=init, seed=seed)
+    found = train_kmeans(vectors, config)
+    assert len(set(found.inertia)) == 2
+    assert train_kmeans(vectors, config).centroids.tobytes() == found.centroids.tobytes()
+
+
 def test_no_balanced_cluster_is_far_above_the_mean() -> None:
     vectors, _ = blobs([900, 10, 10, 10, 10, 10, 10, 10, 10, 10], noise=0.01)
     config = {"clusters": 10, "iterations": 20, "restarts": 1}
@@ -106,3 +116,6 @@ def test_a_config_says_what_is_wrong() -> None:
     for wrong in ({"clusters": 1}, {"restarts": 0}, {"method": "x"}, {"init": "y"}, {"max_size_ratio": 1.0}):
         with pytest.raises(ValueError, match=r"clusters|method|max_size_ratio"):
             KmeansConfig(**wrong)
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match=f"seed must be from 0 to .*, got {seed}"):
+            KmeansConfig(seed=seed)
