@@ -46,7 +46,7 @@ def cross_stage(config: CrossConfig) -> Configured[CrossConfig]:
     """The stage for these axes: `python-http-client` of level 2 of `quality` becomes `quality2-python-http-client`."""
     kinds = [pa.field(axis.column, pa.float32() if axis.edges else pa.string()) for axis in config.axes]
     reads = columns(pa.field("domain", pa.string()), *kinds)
-    return configured(Stage(name="cross-domains", version=1, reads=reads, writes=CROSSED, open=_open), config)
+    return configured(Stage(name="cross-domains", version=2, reads=reads, writes=CROSSED, open=_open), config)
 
 
 def _open(config: CrossConfig) -> Transform:
@@ -59,12 +59,13 @@ def _open(config: CrossConfig) -> Transform:
 
 
 def _levels(axis: Axis, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The level of each row as a part of a name; `other` for null."""
+    """The level of each row as a part of a name; `other` for null and NaN."""
     if axis.edges:
+        has_level = pc.fill_null(pc.invert(pc.is_nan(column)), False)
         level = np.searchsorted(axis.edges, pc.fill_null(column, 0).to_numpy().astype(np.float64), side="right")
         names = pa.chunked_array([pa.array([f"{domain_name(axis.column)}{n}" for n in range(len(axis.edges) + 1)])])
         named = names.take(pa.array(level))
-        return pc.if_else(pc.is_valid(column), named, f"{domain_name(axis.column)}-other")
+        return pc.if_else(has_level, named, f"{domain_name(axis.column)}-other")
     values = pc.unique(column)
     names = pa.chunked_array([pa.array([domain_name(value) for value in values.to_pylist()], pa.string())])
     return names.take(pc.index_in(column, values))
