@@ -7,7 +7,6 @@ vectors twice as float32 (2 GB per million of 256 dimensions) and 32 K^2 bytes.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from schemas.embeddings import MODEL_KEY, model_of
 from schemas.manifest import Record
 from stages.embed.assign import Codebook, check_model
 
-DOMAIN = "domain:"
+_DOMAIN = "domain:"
 """Prefix of an assignment's counters that hold the documents of a domain."""
 
 
@@ -91,14 +90,6 @@ def read_clustering(table: pa.Table) -> dict[str, Any]:
     return found
 
 
-def documents_by_domain(records: Sequence[Record]) -> dict[str, int]:
-    """Documents of each domain, from the records of an assignment."""
-    total: Counter[str] = Counter()
-    for record in records:
-        total.update({n.removeprefix(DOMAIN): c for n, c in record.counters.items() if n.startswith(DOMAIN)})
-    return dict(sorted(total.items()))
-
-
 def _expand_training(dataset: Dataset, expansion: Expansion) -> list[Task]:
     (sample,) = expansion.shards(dataset.inputs[0])
     output = dataset.shard(sample.key)
@@ -153,6 +144,6 @@ class AssignCall:
         codebook.check(table.schema)
         assigned = codebook.assign(table["embedding"])
         counts = Counter(assigned["domain"].drop_null().to_pylist())
-        counters = {"bytes": self.output.bytes or 0} | {DOMAIN + name: n for name, n in sorted(counts.items())}
+        counters = {"bytes": self.output.bytes or 0} | {_DOMAIN + name: n for name, n in sorted(counts.items())}
         made = Made(exact=False, libraries=self.made.libraries, counters=counters)
         return [store.commit(self.output, assigned, made)]

@@ -5,7 +5,7 @@ import pytest
 
 from jobs.clusters.clustering import ClusterConfig
 from jobs.clusters.coarsen import CoarsenConfig
-from jobs.clusters.job import assign, cluster, documents_by_domain, read_clustering, read_codebook
+from jobs.clusters.job import assign, cluster, read_clustering, read_codebook
 from jobs.clusters.kmeans import KmeansConfig
 from jobs.clusters.sample import SampleConfig
 from pipeline.annotate import annotate
@@ -13,6 +13,7 @@ from pipeline.errors import RecipeError
 from stages.embed.static_table import StaticTableConfig, static_table_stage
 from tests import machine
 from tests.jobs.clusters.topics import TOPICS, corpus
+from tests.jobs.invoke import counts
 
 CONFIG = ClusterConfig(
     sample=SampleConfig(documents=90),
@@ -45,9 +46,9 @@ def test_a_recipe_from_documents_to_domains(tmp_path: Path) -> None:
         topics = {(o, d) for o, d in zip(given["origin"].to_pylist(), got["domain"].to_pylist(), strict=True) if d}
         assert len(topics) == 3
         assert (got["cluster_margin"].drop_null().to_numpy() >= 0).all()
-    records = [ran.plan.store.record(shard) for shard in ran.plan.shards(assignment)]
-    assigned = sum(len(t) - t["cluster"].null_count for t in ran.tables(assignment))
-    assert sum(documents_by_domain(records).values()) == assigned
+    for record, got in zip(ran.plan.records(assignment), ran.tables(assignment), strict=True):
+        counted = {n: c for n, c in record.counters.items() if n.startswith("domain:")}
+        assert counted == {f"domain:{name}": n for name, n in counts(got["domain"].drop_null()).items()}
 
     again = machine.run(machine.site_of(tmp_path / "other"), assignment)
     assert [t.equals(u) for t, u in zip(again.tables(assignment), ran.tables(assignment), strict=True)] == [True] * 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.clusters.job import assign, cluster, documents_by_domain, read_clustering
+from jobs.clusters.job import assign, cluster, read_clustering
 from jobs.clusters.naming import NamingConfig, name_by_model, renamed, usable_name
 from jobs.placement import domain_name
 from pipeline.chat import Answer
@@ -69,7 +69,7 @@ def test_domains_carry_the_names_that_a_model_gives(tmp_path: Path) -> None:
     assert (found["tree"], found["quality"]) == (old["tree"], old["quality"])
     (record,) = ran.plan.records(named)
     assert (record.exact, record.counters) == (False, {"rows": table.num_rows, "asked": 3, "named": 3})
-    assert {*documents_by_domain(ran.plan.records(assignment))} == expected
+    assert {name for shard in ran.tables(assignment) for name in shard["domain"].drop_null().to_pylist()} == expected
 
 
 def test_a_domain_without_a_usable_answer_keeps_its_keywords(tmp_path: Path) -> None:
