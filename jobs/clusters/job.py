@@ -43,7 +43,7 @@ def cluster(
     sample = sample_documents(documents, embeddings, *sidecars, config=config.sample)
     return Dataset(
         name="clusters",
-        version=1,
+        version=2,
         config=[config, model],
         inputs=(sample,),
         schema=clusters(embeddings.schema.field("embedding").type.list_size, model),

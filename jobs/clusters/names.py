@@ -112,10 +112,10 @@ def name_domains(keywords: Sequence[Sequence[str]], languages: Sequence[str | No
     """
     names: list[str] = []
     for found, language in zip(keywords, languages, strict=True):
-        prefix = [domain_name(language)] if language else []
+        prefix = domain_name(language).split("-") if language else []
         distinct: list[str] = []
         for word in found:
-            if not any(word in other or other in word for other in (*prefix, *distinct)):
+            if word not in prefix and not any(word in other or other in word for other in distinct):
                 distinct.append(word)
         names.append(
             unused_name(names, prefix, [spelt for w in distinct if (spelt := domain_name(w)) != "other"], words)

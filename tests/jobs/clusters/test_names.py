@@ -54,6 +54,20 @@ def test_names_are_unique_folders_with_their_language() -> None:
     assert all(domain_name(name) == name for name in names)
 
 
+@pytest.mark.parametrize(
+    ("language", "keywords", "name"),
+    [
+        ("C", ["struct", "socket", "malloc"], "c-struct-socket"),
+        ("R", ["regression", "frame"], "r-regression-frame"),
+        ("Go", ["mongo", "goroutine"], "go-mongo-goroutine"),
+        ("Python", ["python", "numpy", "array"], "python-numpy-array"),
+        ("Jupyter Notebook", ["notebook", "plot", "axis"], "jupyter-notebook-plot-axis"),
+    ],
+)
+def test_only_the_language_itself_is_left_out_of_the_keywords(language: str, keywords: list[str], name: str) -> None:
+    assert name_domains([keywords], [language], 2) == [name]
+
+
 def test_a_language_is_named_only_if_most_are_in_it() -> None:
     languages = pa.chunked_array([["C", "C", "Go", None, None, "Go"]], pa.string())
     groups, weights = np.array([0, 0, 0, 1, 1, 2]), np.array([1.0, 1.0, 1.0, 5.0, 5.0, 0.1])
