@@ -6,27 +6,41 @@ tree.
 """
 
 import hashlib
+import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.clusters.job import read_clustering, read_codebook
+from jobs.folders import disk_errors
 from pipeline.errors import PublishError, RecipeError
 from pipeline.stage import Configured, Transform
-from stages.embed.assign import BUNDLE_FILE, CENTROIDS_FILE, Codebook, read_bundle, read_codebook_file
-from stages.embed.sentence_model import SentenceModelConfig, sentence_model_stage
+from stages.embed.assign import (
+    BUNDLE_FILE,
+    CENTROIDS_FILE,
+    FORMAT,
+    BundleFile,
+    Codebook,
+    Embedder,
+    SentenceModelEntry,
+    StaticTableEntry,
+    read_bundle,
+    read_codebook_file,
+)
+from stages.embed.sentence_model import sentence_model_stage
 from stages.embed.static_table import StaticTableConfig, static_table_stage
 
-Embedder = StaticTableConfig | SentenceModelConfig
-
-FORMAT = "gristmill-domains-1"
-_EMBEDDERS = {"static-table": StaticTableConfig, "sentence-model": SentenceModelConfig}
+_BINS_PER_UNIT = 4096
+"""Of the histogram of distances from which thresholds are read: its borders are exact as float32."""
+_BINS = 2 * _BINS_PER_UNIT + 2
+"""For 0, up to 2, and what is above by rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +48,7 @@ class Bundle:
     """A bundle that is open for labelling."""
 
     codebook: Codebook
-    content: Mapping[str, Any]
-    """What `bundle.json` says."""
+    file: BundleFile
     embed: Transform
     column: str
     """What `embed` reads."""
@@ -43,22 +56,28 @@ class Bundle:
     @property
     def weights(self) -> dict[str, float]:
         """Share of each domain in the mixture; empty if none was published."""
-        return dict(self.content["weights"])
+        return self.file.weights
 
     @property
     def thresholds(self) -> dict[str, float]:
         """Of each domain, the largest distance of a document that is taken to belong to it; empty if there are none."""
-        return dict(self.content["thresholds"])
+        return self.file.thresholds
 
     def label(self, texts: Sequence[str | None], *, strict: bool = False) -> pa.Table:
-        """`schemas.clusters.ASSIGNMENT` of texts. `strict` leaves out the domain of those beyond its threshold."""
+        """`schemas.clusters.ASSIGNMENT` of texts. `strict` leaves out the domain of those beyond its threshold.
+
+        Raises RecipeError for `strict` without thresholds.
+        """
+        if strict and not self.thresholds:
+            raise RecipeError("the bundle has no thresholds; label without --strict, or export it with thresholds")
         table = self.embed(pa.table({self.column: pa.array(texts, pa.string())}))
         assigned = self.codebook.assign(table["embedding"])
         if not strict:
             return assigned
-        names, limits = pa.array(list(self.thresholds), pa.string()), pa.array(list(self.thresholds.values()))
+        names = pa.array(list(self.thresholds), pa.string())
+        limits = pa.array(list(self.thresholds.values()), pa.float32())
         limit = pc.fill_null(limits.take(pc.index_in(assigned["domain"], names)), float("inf"))
-        near = pc.less_equal(assigned["cluster_distance"], limit.cast(pa.float32()))
+        near = pc.less_equal(assigned["cluster_distance"], limit)
         domain = pc.if_else(near, assigned["domain"], pa.scalar(None, pa.string()))
         return assigned.set_column(3, assigned.schema.field(3), domain)
 
@@ -74,8 +93,8 @@ def write_bundle(
     """Write a bundle into a new folder; gives the SHA-256 of its `bundle.json`.
 
     `clustered` is the shard of `jobs.clusters.job.cluster`, with its metadata; `embedder` the config that embedded.
-    Raises RecipeError if that is another, or for a weight or threshold of an unknown domain, and PublishError if there
-    is a folder already.
+    Raises RecipeError if that is another, or for a weight or threshold of an unknown domain, PublishError if there is
+    a folder already, and SiteError where none can be written.
     """
     codebook, found = read_codebook(clustered), read_clustering(clustered)
     codebook.check(embedder_stage(embedder).stage.writes)
@@ -86,21 +105,24 @@ def write_bundle(
     content = found | {
         "format": FORMAT,
         "model": codebook.model.decode(),
-        "embedder": {"kind": _kind(embedder), "config": asdict(embedder)},
+        "embedder": _entry(embedder).model_dump(),
         "clusters": [{"domain": d, "keywords": k, "mean_distance": m} for d, k, m in columns],
         "weights": dict(weights or {}),
         "thresholds": dict(thresholds or {}),
     }
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise PublishError(f"{folder} is there already; choose another folder or remove it") from error
-    np.save(folder / CENTROIDS_FILE, codebook.centroids, allow_pickle=False)
-    content["centroids_sha256"] = hashlib.sha256((folder / CENTROIDS_FILE).read_bytes()).hexdigest()
+    array = io.BytesIO()
+    np.save(array, codebook.centroids, allow_pickle=False)
+    content["centroids_sha256"] = hashlib.sha256(array.getvalue()).hexdigest()
     text = json.dumps(content, indent=1, sort_keys=True).encode()
-    staged = folder / f"{BUNDLE_FILE}.part"
-    staged.write_bytes(text)
-    staged.rename(folder / BUNDLE_FILE)
+    with disk_errors(folder):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise PublishError(f"{folder} is there already; choose another folder or remove it") from error
+        (folder / CENTROIDS_FILE).write_bytes(array.getvalue())
+        staged = folder / f"{BUNDLE_FILE}.part"
+        staged.write_bytes(text)
+        staged.rename(folder / BUNDLE_FILE)
     return hashlib.sha256(text).hexdigest()
 
 
@@ -109,15 +131,11 @@ def load_bundle(folder: str | Path, sha256: str = "") -> Bundle:
 
     Raises RecipeError for a damaged bundle, and where its embedder is not here or is another than it was.
     """
-    content = read_bundle(Path(folder), sha256)
-    if content.get("format") != FORMAT:
-        raise RecipeError(
-            f"{folder} is of format {content.get('format')!r}, not {FORMAT}; use the release that wrote it"
-        )
-    embedder: Embedder = _EMBEDDERS[content["embedder"]["kind"]](**content["embedder"]["config"])
-    codebook, stage = read_codebook_file(Path(folder), content), embedder_stage(embedder)
+    file = read_bundle(Path(folder), sha256)
+    embedder = file.embedder.config
+    codebook, stage = read_codebook_file(Path(folder), file), embedder_stage(embedder)
     codebook.check(stage.stage.writes)
-    return Bundle(codebook=codebook, content=content, embed=stage.open(), column=embedder.column)
+    return Bundle(codebook=codebook, file=file, embed=stage.open(), column=embedder.column)
 
 
 def embedder_stage(config: Embedder) -> Configured[Any]:
@@ -125,14 +143,31 @@ def embedder_stage(config: Embedder) -> Configured[Any]:
     return static_table_stage(config) if isinstance(config, StaticTableConfig) else sentence_model_stage(config)
 
 
-def _kind(embedder: Embedder) -> str:
-    return next(kind for kind, config in _EMBEDDERS.items() if isinstance(embedder, config))
+def _entry(embedder: Embedder) -> StaticTableEntry | SentenceModelEntry:
+    if isinstance(embedder, StaticTableConfig):
+        return StaticTableEntry(config=embedder)
+    return SentenceModelEntry(config=embedder)
 
 
-def distance_thresholds(assignment: Sequence[pa.Table], quantile: float) -> dict[str, float]:
-    """Of each domain the distance that this share of its documents does not exceed, from shards of an assignment."""
-    rows = pa.concat_tables([table.select(["domain", "cluster_distance"]) for table in assignment]).drop_null()
-    names = sorted(pc.unique(rows["domain"]).to_pylist())
-    distances, codes = rows["cluster_distance"].to_numpy(), pc.index_in(rows["domain"], pa.array(names, pa.string()))
-    number = codes.to_numpy()
-    return {name: float(np.quantile(distances[number == k], quantile, method="higher")) for k, name in enumerate(names)}
+def distance_thresholds(assignment: Iterable[pa.Table], quantile: float) -> dict[str, float]:
+    """Of each domain the distance that this share of its documents does not exceed, rounded up to 1/4096.
+
+    `assignment` gives `domain` and `cluster_distance` of one shard after the other, each of which is looked at once.
+    Memory: one shard, and 128 KiB per domain.
+    """
+    counts: dict[str, npt.NDArray[np.int64]] = {}
+    for table in assignment:
+        rows = table.select(["domain", "cluster_distance"]).drop_null()
+        names = pc.unique(rows["domain"])
+        bins = np.ceil(rows["cluster_distance"].to_numpy() * _BINS_PER_UNIT).astype(np.int64).clip(0, _BINS - 1)
+        codes = pc.index_in(rows["domain"], names).to_numpy().astype(np.int64)
+        found = np.bincount(codes * _BINS + bins, minlength=len(names) * _BINS).reshape(-1, _BINS)
+        for name, of_domain in zip(names.to_pylist(), found, strict=True):
+            counts[name] = counts[name] + of_domain if name in counts else of_domain.copy()
+    return {name: _quantile(of_domain, quantile) / _BINS_PER_UNIT for name, of_domain in sorted(counts.items())}
+
+
+def _quantile(counts: npt.NDArray[np.int64], quantile: float) -> int:
+    """The bin that holds the quantile by NumPy's method `higher`."""
+    rank = np.ceil((counts.sum() - 1) * quantile)
+    return int(np.searchsorted(np.cumsum(counts), rank, side="right"))

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 from rich.table import Table
 from rich.tree import Tree
 
 from jobs.card import human_bytes
-from jobs.clusters.bundle import Embedder, distance_thresholds, load_bundle, write_bundle
+from jobs.clusters.bundle import distance_thresholds, load_bundle, write_bundle
 from jobs.clusters.job import read_clustering
 from jobs.clusters.taxonomy import ROOT, Taxonomy, build_taxonomy
 from jobs.inspection import named_step
@@ -21,12 +21,8 @@ from pipeline import catalog
 from pipeline.errors import NotFoundError, RecipeError, SourceError
 from pipeline.store import Shard, Store
 from schemas.manifest import Manifest
-from stages.embed.sentence_model import SentenceModelConfig
-from stages.embed.static_table import StaticTableConfig
+from stages.embed.assign import Embedder
 
-_EMBEDDERS: Mapping[str, type[StaticTableConfig] | type[SentenceModelConfig]] = {
-    config.__name__: config for config in (StaticTableConfig, SentenceModelConfig)
-}
 _KEYWORDS = 6
 """Shown of a domain."""
 
@@ -116,7 +112,8 @@ def _embedder(manifest: Manifest) -> Embedder:
     config = entry.config if entry is not None else None
     if isinstance(config, list) and len(config) == 1 and isinstance(config[0], list):
         values = dict(config[0][2])
-        kind = _EMBEDDERS.get(values.pop("config"))
+        kinds: dict[str, type[Embedder]] = {kind.__name__: kind for kind in get_args(Embedder)}
+        kind = kinds.get(values.pop("config"))
         if kind is not None:
             return kind(**values)
     raise NotFoundError(f"{manifest.name}@{manifest.version} was not embedded by one stage that labels texts")

@@ -2,15 +2,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.clusters.bundle import FORMAT, distance_thresholds, load_bundle, write_bundle
+from jobs.clusters.bundle import distance_thresholds, load_bundle, write_bundle
 from jobs.clusters.job import assign, cluster
 from pipeline.annotate import annotate
-from pipeline.errors import PublishError, RecipeError
+from pipeline.errors import PublishError, RecipeError, SiteError
 from schemas.clusters import ASSIGNMENT
-from stages.embed.assign import AssignConfig, assign_stage
+from stages.embed.assign import FORMAT, AssignConfig, assign_stage
 from stages.embed.static_table import StaticTableConfig, static_table_stage
 from tests import machine
 from tests.contract import check_stage
@@ -83,21 +86,49 @@ def test_what_does_not_fit_is_refused(made: tuple[Path, str, pa.Table, list[pa.T
         write_bundle(tmp_path / "new", table, StaticTableConfig(), weights={"nowhere": 1.0})
     with pytest.raises(PublishError, match="is there already"):
         write_bundle(folder, table, StaticTableConfig())
+    (tmp_path / "file").touch()
+    with pytest.raises(SiteError, match=r"cannot write .*file/new: Not a directory"):
+        write_bundle(tmp_path / "file" / "new", table, StaticTableConfig())
     with pytest.raises(RecipeError, match="give the bundle's own"):
         load_bundle(folder, "0" * 64)
     with pytest.raises(RecipeError, match="is no bundle of domains"):
         load_bundle(tmp_path / "nothing")
 
 
+def test_without_thresholds_nothing_can_be_strict(
+    made: tuple[Path, str, pa.Table, list[pa.Table]], tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "new", made[2], StaticTableConfig())
+    bundle = load_bundle(tmp_path / "new")
+    assert (bundle.weights, bundle.thresholds) == ({}, {})
+    assert bundle.label(TEXTS)["domain"].null_count == 2
+    with pytest.raises(RecipeError, match="the bundle has no thresholds"):
+        bundle.label(TEXTS, strict=True)
+
+
+near = st.floats(0, 2, width=32) | st.sampled_from([-1e-7, 0.0, 0.25, 1 / 4096, 2.0])
+rows = st.lists(st.tuples(st.sampled_from(["a", "b", None]), near), max_size=20)
+
+
+@given(st.lists(rows, max_size=4), st.sampled_from([0.0, 0.5, 0.99, 1.0]))
+def test_thresholds_equal_the_quantiles_of_all_distances(
+    shards: list[list[tuple[str | None, float]]], q: float
+) -> None:
+    schema = pa.schema({"domain": pa.string(), "cluster_distance": pa.float32()})
+    tables = [pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in s], schema) for s in shards]
+    distances: dict[str, list[float]] = {}
+    for name, distance in (row for shard in shards for row in shard):
+        if name:
+            distances.setdefault(name, []).append(distance)
+    expected = {n: np.ceil(np.quantile(d, q, method="higher") * 4096) / 4096 for n, d in distances.items()}
+    assert distance_thresholds(iter(tables), q) == expected
+
+
 def test_a_damaged_bundle_is_refused(made: tuple[Path, str, pa.Table, list[pa.Table]], tmp_path: Path) -> None:
     _, _, table, _ = made
     folder = tmp_path / "copy"
     write_bundle(folder, table, replace(StaticTableConfig(), storage="int8"))
-    content = json.loads((folder / "bundle.json").read_text())
-    assert content["format"] == FORMAT
-    (folder / "bundle.json").write_text(json.dumps(content | {"format": "other-9"}))
-    with pytest.raises(RecipeError, match="use the release that wrote it"):
-        load_bundle(folder)
+    assert json.loads((folder / "bundle.json").read_text())["format"] == FORMAT
     centroids = bytearray((folder / "centroids.npy").read_bytes())
     centroids[-1] ^= 1
     (folder / "centroids.npy").write_bytes(centroids)
