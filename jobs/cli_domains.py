@@ -29,7 +29,7 @@ def show(**values: Any) -> None:
 @click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="JSON of the mixture to publish with them.  [default: what CORPUS itself found, if it searched]",
+    help="JSON of the mixture to publish with them.  [default: what CORPUS itself found for these domains]",
 )
 @click.option(
     "--quantile",

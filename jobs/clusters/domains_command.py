@@ -1,12 +1,14 @@
 """`gristmill domains show`, `export` and `label`: clusters of a published version, as a table and as a bundle."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import click
 import pyarrow as pa
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from jobs.card import human_bytes
@@ -17,6 +19,7 @@ from jobs.inspection import named_step
 from jobs.looking import existing_storage, print_json, print_line, standard_output
 from jobs.mixtures.realise_command import read_weights
 from jobs.mixtures.results import RESULT_STEP, stored_result
+from jobs.terminal import printable
 from pipeline import catalog
 from pipeline.errors import NotFoundError, RecipeError, SourceError
 from pipeline.store import Shard, Store
@@ -28,12 +31,15 @@ _KEYWORDS = 6
 
 
 def show_domains(*, corpus: str, levels: str, site: Path | None, store: str | None, as_json: bool) -> None:
-    """The domains of a version, largest first. Raises NotFoundError for a version without clusters."""
+    """The domains of a version, largest first.
+
+    Raises NotFoundError for a version without clusters, RecipeError for levels that its tree cannot be cut at.
+    """
     opened, manifest = _open(corpus, site, store)
     table = _clusters(opened, manifest)
     found = read_clustering(table)
     rows = _rows(table, found)
-    taxonomy = build_taxonomy(table, _widths(levels)) if levels else None
+    taxonomy = _taxonomy(table, levels) if levels else None
     if as_json:
         nodes = None if taxonomy is None else _nodes(taxonomy)
         print_json({"domains": rows, "quality": found["quality"], "alarms": found["alarms"], "tree": nodes})
@@ -53,12 +59,14 @@ def export_domains(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Write the bundle. Raises PublishError for a folder that is there, RecipeError for weights of other domains."""
+    """Write the bundle.
+
+    Raises PublishError for a folder that is there, SiteError where none can be written, RecipeError for weights of
+    other domains.
+    """
     opened, manifest = _open(corpus, site, store)
     table = _clusters(opened, manifest)
-    mixture = read_weights(weights) if weights else {}
-    if not weights and named_step(manifest, RESULT_STEP) is not None:
-        mixture = stored_result(opened, manifest).weights
+    mixture = read_weights(weights) if weights else _stored_weights(opened, manifest, table)
     assignment = _shards(opened, manifest, "assignment", ["domain", "cluster_distance"])
     limits = distance_thresholds(assignment, quantile)
     digest = write_bundle(to, table, _embedder(manifest), weights=mixture, thresholds=limits)
@@ -83,7 +91,7 @@ def label_files(*, bundle: Path, files: Sequence[Path], strict: bool, as_json: b
         table.add_column(head, justify="left" if head in ("text", "domain") else "right", overflow="fold")
     for row in rows:
         numbers = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("cluster_distance", "cluster_margin")]
-        table.add_row(row["text"], row["domain"] or "-", *numbers)
+        table.add_row(_cell(row["text"]), _cell(row["domain"] or "-"), *numbers)
     standard_output().print(table)
 
 
@@ -92,18 +100,34 @@ def _open(corpus: str, site: Path | None, store: str | None) -> tuple[Store, Man
     return opened, catalog.load(opened.storage, corpus)
 
 
-def _shards(store: Store, manifest: Manifest, name: str, columns: list[str] | None = None) -> list[pa.Table]:
+def _shards(store: Store, manifest: Manifest, name: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The shards of a step, one after the other."""
     entry = named_step(manifest, name)
     if entry is None:
         raise NotFoundError(
             f"{manifest.name}@{manifest.version} has no step {name!r}; gristmill run climb makes a version that has it"
         )
-    return [store.read(Shard(step=entry.folder, key=key, base=key), columns) for key in entry.keys]
+    for key in entry.keys:
+        yield store.read(Shard(step=entry.folder, key=key, base=key), columns)
 
 
 def _clusters(store: Store, manifest: Manifest) -> pa.Table:
     (table,) = _shards(store, manifest, "clusters")
     return table
+
+
+def _stored_weights(store: Store, manifest: Manifest, table: pa.Table) -> Mapping[str, float]:
+    """What the search of the version's recipe found; none, and a line on standard error, where it mixed others than
+    these domains."""
+    if named_step(manifest, RESULT_STEP) is None:
+        return {}
+    weights = stored_result(store, manifest).weights
+    if not (others := sorted({*weights} - {*table["domain"].to_pylist()})):
+        return weights
+    name = f"{manifest.name}@{manifest.version}"
+    line = f"{name} mixed {others[0]} and others, not the domains of the clusters: the bundle is without weights"
+    click.echo(printable(line), err=True)
+    return {}
 
 
 def _embedder(manifest: Manifest) -> Embedder:
@@ -137,7 +161,7 @@ def _print(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> None:
         table.add_column(head, justify="left" if head in ("domain", "keywords") else "right", overflow="fold")
     for row in rows:
         counts = (f"{row['documents']:,.0f}", human_bytes(int(row["bytes"])), f"{row['clusters']:,}")
-        table.add_row(row["name"], f"{row['share']:.1%}", *counts, ", ".join(row["keywords"]))
+        table.add_row(_cell(row["name"]), f"{row['share']:.1%}", *counts, _cell(", ".join(row["keywords"])))
     console.print(table)
     quality = found["quality"]
     agreement = f"mean distance {quality['mean_distance']:.3f}, seed stability {quality['seed_stability']:.2f}"
@@ -155,6 +179,19 @@ def _widths(levels: str) -> list[int]:
         raise RecipeError(f"--levels {levels!r} must be numbers, as in 5,20") from error
 
 
+def _taxonomy(table: pa.Table, levels: str) -> Taxonomy:
+    widths = _widths(levels)
+    try:
+        return build_taxonomy(table, widths)
+    except ValueError as error:
+        raise RecipeError(f"--levels {levels!r}: {error}") from error
+
+
+def _cell(text: str) -> Text:
+    """A cell as it is: no markup, no escape sequences."""
+    return Text(printable(text))
+
+
 def _nodes(taxonomy: Taxonomy) -> list[dict[str, Any]]:
     columns = (taxonomy.names, taxonomy.parents.tolist(), taxonomy.clusters.tolist())
     return [{"name": name, "parent": parent, "cluster": leaf} for name, parent, leaf in zip(*columns, strict=True)]
@@ -166,9 +203,9 @@ def _drawn(taxonomy: Taxonomy, depth: int) -> Tree:
     def grow(tree: Tree, node: int, left: int) -> None:
         for child in taxonomy.children(node).tolist():
             if left:
-                grow(tree.add(taxonomy.names[child]), child, left - 1)
+                grow(tree.add(_cell(taxonomy.names[child])), child, left - 1)
 
-    root = Tree(taxonomy.names[ROOT])
+    root = Tree(_cell(taxonomy.names[ROOT]))
     grow(root, ROOT, depth)
     return root
 
@@ -176,7 +213,7 @@ def _drawn(taxonomy: Taxonomy, depth: int) -> Tree:
 def _texts(files: Sequence[Path]) -> tuple[list[str], list[str]]:
     """Names and texts: one of each file, or one of each line of standard input."""
     if not files or [str(file) for file in files] == ["-"]:
-        lines = sys.stdin.read().splitlines()
+        lines = _lines(sys.stdin.buffer.read())
         return lines, lines
     texts = []
     for file in files:
@@ -186,3 +223,14 @@ def _texts(files: Sequence[Path]) -> tuple[list[str], list[str]]:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise SourceError(f"cannot read {file}: {reason}") from error
     return [str(file) for file in files], texts
+
+
+def _lines(content: bytes) -> list[str]:
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    texts = []
+    for number, line in enumerate(lines, 1):
+        try:
+            texts.append(line.removesuffix(b"\r").decode())
+        except UnicodeDecodeError as error:
+            raise SourceError(f"cannot read standard input: line {number} is not UTF-8") from error
+    return texts
