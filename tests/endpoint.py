@@ -41,7 +41,7 @@ class Endpoint:
     key: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     most_open: int = 0
-    """Most requests that were open at once."""
+    """Most requests that waited for an answer at once."""
     _open: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,6 +76,7 @@ def serve(answer: Callable[[dict[str, Any], int], Reply], key: str = "") -> Iter
             endpoint.count(1)
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             reply = endpoint.reply(request, self.path, self.headers.get("Authorization", ""))
+            endpoint.count(-1)  # not later: who has read the answer may ask again before this thread goes on
             try:
                 self.send_response(reply.status)
                 self.send_header("Content-Length", str(len(reply.body) + reply.missing))
@@ -87,8 +88,6 @@ def serve(answer: Callable[[dict[str, Any], int], Reply], key: str = "") -> Iter
                     self.wfile.write(reply.body[start : start + 1] if reply.pause_s else reply.body)
             except OSError:
                 pass  # who asked has gone
-            finally:
-                endpoint.count(-1)
 
         def log_message(self, *arguments: object) -> None:
             pass
