@@ -15,7 +15,8 @@ STORAGES = {"float16": pa.float16(), "int8": pa.int8()}
 def embeddings(dimensions: int, storage: str, model: bytes) -> pa.Schema:
     """The schema of vectors of one model; `model` is the value under `MODEL_KEY`.
 
-    embedding: the vector, of which the direction alone counts; null where the document has no text or no token.
+    embedding: the vector, of which the direction alone counts; null where the document has no text or no token, or the
+    model gave NaN or infinity.
     """
     kind = pa.list_(STORAGES[storage], dimensions)
     return columns(pa.field("embedding", kind, metadata={MODEL_KEY: model}))

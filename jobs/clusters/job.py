@@ -6,7 +6,6 @@ vectors twice as float32 (2 GB per million of 256 dimensions) and 32 K^2 bytes.
 """
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +21,6 @@ from schemas.clusters import ASSIGNMENT, CLUSTERING_KEY, clusters
 from schemas.embeddings import MODEL_KEY, model_of
 from schemas.manifest import Record
 from stages.embed.assign import Codebook, check_model
-
-_DOMAIN = "domain:"
-"""Prefix of an assignment's counters that hold the documents of a domain."""
 
 
 def cluster(
@@ -143,7 +139,5 @@ class AssignCall:
         codebook = read_codebook(store.read(self.clusters))
         codebook.check(table.schema)
         assigned = codebook.assign(table["embedding"])
-        counts = Counter(assigned["domain"].drop_null().to_pylist())
-        counters = {"bytes": self.output.bytes or 0} | {_DOMAIN + name: n for name, n in sorted(counts.items())}
-        made = Made(exact=False, libraries=self.made.libraries, counters=counters)
+        made = Made(exact=False, libraries=self.made.libraries, counters={"bytes": self.output.bytes or 0})
         return [store.commit(self.output, assigned, made)]

@@ -16,7 +16,7 @@ from jobs.execution import make_version, scratch_folder
 from jobs.looking import existing_storage, print_holdings, print_json, print_line, site_of, standard_output
 from jobs.mixtures.realisation_plan import RealiseConfig
 from jobs.mixtures.realised_version import MixedCorpus, mixed_corpus, publish_mixture
-from jobs.mixtures.results import stored_result
+from jobs.mixtures.results import load_result, stored_result
 from jobs.packing.files import FilesConfig
 from jobs.packing.packings import Method, PackingConfig
 from jobs.packing.sequences import open_version
@@ -77,7 +77,7 @@ def realise_mixture(
 def read_weights(path: Path) -> dict[str, float]:
     """Shares by domain from JSON: an object of numbers, or one that holds such an object as `weights`.
 
-    Raises RecipeError for a file that is not there or is none of both.
+    Raises RecipeError for a file that is not there or is none of both, and for a search's result that was edited.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
@@ -85,6 +85,8 @@ def read_weights(path: Path) -> dict[str, float]:
         raise RecipeError(f"--weights {path}: {error.strerror or error}; give a file that can be read") from error
     except ValueError as error:
         raise RecipeError(f"--weights {path} is not JSON as expected: {error}") from error
+    if isinstance(found, dict) and "digest" in found:
+        return dict(load_result(path).weights)
     shares = found["weights"] if isinstance(found, dict) and isinstance(found.get("weights"), dict) else found
     if not isinstance(shares, dict) or not shares:
         raise RecipeError(f'--weights {path}: expected {{"DOMAIN": SHARE, ...}}, or such an object as "weights" in one')

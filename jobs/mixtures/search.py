@@ -109,7 +109,7 @@ class _Steps:
         basis = self.basis if self.earlier or name == RESULT_STEP else None
         return Dataset(
             name=name,
-            version=3 if name == RESULT_STEP else 2,
+            version=4 if name == RESULT_STEP else 2,
             config=[self.config, label, [search.sha256 for search in self.earlier]],
             inputs=(*runs, *([basis] if basis else [])),
             schema=schema,

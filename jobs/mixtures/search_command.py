@@ -19,7 +19,7 @@ from jobs.mixtures.domains import Domains, list_domains, published_domains
 from jobs.mixtures.earlier import EarlierSearch, check_settings, informed, load_earlier
 from jobs.mixtures.measuring import Text
 from jobs.mixtures.realise_command import read_weights
-from jobs.mixtures.report import write_report
+from jobs.mixtures.report import check_plots, write_report
 from jobs.mixtures.results import Searched
 from jobs.mixtures.search import search
 from jobs.mixtures.search_config import SearchConfig, parse_rounds, parse_target, proxy_of, samples_for
@@ -59,6 +59,8 @@ def search_mixture(
     not compare, NotFoundError for a version that is not there. The same again measures nothing.
     """
     started = time.monotonic()
+    if to is not None:
+        check_plots()
     place, storage = site_of(site, store, workers, local=local), existing_storage(site, store)
     manifest, domains = _published(storage, corpus)
     other = _other(storage, validation, manifest) if validation else None

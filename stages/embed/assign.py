@@ -15,6 +15,7 @@ from numpy.lib.format import open_memmap
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import RecipeError
+from pipeline.fingerprint import Movable
 from pipeline.stage import Configured, Resources, Stage, Transform, configured
 from schemas.clusters import ASSIGNMENT
 from schemas.columns import columns
@@ -120,13 +121,18 @@ def check_model(model: bytes, embeddings: pa.Schema) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AssignConfig:
+class AssignConfig(Movable):
     """Which codebook."""
 
     bundle: str
     """Folder of a published bundle, readable by every worker."""
     sha256: str
     """Hex digest of its `bundle.json`, so that the content of the folder is part of identity."""
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The folder, which `sha256` identifies."""
+        return ("bundle",)
 
 
 def assign_stage(config: AssignConfig, embeddings: pa.Schema) -> Configured[AssignConfig]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.clusters.bundle import distance_thresholds, load_bundle, write_bundle
 from jobs.clusters.job import assign, cluster
+from pipeline import fingerprint
 from pipeline.annotate import annotate
 from pipeline.errors import PublishError, RecipeError, SiteError
 from schemas.clusters import ASSIGNMENT
@@ -70,6 +71,8 @@ def test_the_stage_keeps_the_laws_and_goes_into_one_chain(
     embed = static_table_stage()
     stage = assign_stage(AssignConfig(bundle=str(folder), sha256=digest), embed.stage.writes)
     check_stage(stage, embed.open()(tables[0]), tolerance=1e-6)
+    moved = fingerprint.digest(AssignConfig(bundle="elsewhere", sha256=digest))
+    assert moved == fingerprint.digest(stage.config) != fingerprint.digest(AssignConfig(bundle=str(folder), sha256=""))
     fused = annotate("fused", documents, stages=[embed, stage])
     shards = machine.run(machine.site_of(tmp_path), fused).tables(fused)
     assert [t["cluster"].equals(a["cluster"]) for t, a in zip(shards, assigned, strict=True)] == [True] * 3

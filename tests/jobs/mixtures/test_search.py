@@ -213,7 +213,7 @@ def test_a_vocabulary_that_changed_is_refused(tmp_path: Path) -> None:
     assert (ended.code, "has SHA-256" in ended.err) == (2, True), ended.err
 
 
-def test_bad_results(searched: Path, tmp_path: Path) -> None:
+def test_bad_results(corpus: tuple[Path, Manifest], searched: Path, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     assert invoke("mixture", "predict", file).code == 7
     file.write_text("{}")
@@ -224,6 +224,8 @@ def test_bad_results(searched: Path, tmp_path: Path) -> None:
     edited["runs"][0]["weights"][0] += 0.01
     file.write_text(json.dumps(edited))
     assert "the result was edited" in invoke("mixture", "predict", file).err
+    ended = run_search(corpus[0], "--current", file)
+    assert (ended.code, "the result was edited" in ended.err) == (2, True), ended.err
     good = searched / "result.json"
     assert "the domains are c, python, text" in invoke("mixture", "predict", good, "--set", "perl=1").err
     assert "at most 1" in invoke("mixture", "predict", good, "--set", "c=2").err
