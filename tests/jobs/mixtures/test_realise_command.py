@@ -194,7 +194,7 @@ def test_a_mixture_is_not_mixed_again(home: Path) -> None:
         ("{}", 'expected {"DOMAIN": SHARE, ...}'),
         ('{"python": "1"}', "the share of python must be a number, got '1'"),
         ('{"python": true}', "the share of python must be a number, got True"),
-        ('{"python": NaN, "markdown": 1, "tsx": 0}', "weights must be numbers of at least 0, got python nan"),
+        ('{"python": NaN, "markdown": 1, "tsx": 0}', "the share of python must be finite, got nan"),
         ('{"python": 0.6, "markdown": 0.3, "tsx": 0}', "weights must sum to 1, got 0.9"),
         ('{"python": 1.1, "markdown": -0.1, "tsx": 0}', "at least 0, got markdown -0.1"),
         ('{"python": 0.5, "cobol": 0.5}', "unknown cobol; missing markdown, tsx"),
