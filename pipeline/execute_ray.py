@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import ray
@@ -21,9 +20,6 @@ def _run_task(payload: bytes, site: Site, code: list[str]) -> Failure | list[Rec
     task: Task = cloudpickle.loads(payload)
     return attempt(task, worker_store(site))
 
-
-_END_S = 5.0
-"""How long an interrupted task may take to end."""
 
 _LOST = Failure(message="its worker died again and again", details="", is_final=True)
 
@@ -113,15 +109,10 @@ class RayExecutor:
         return outcome_of(task, result)
 
     def close(self) -> None:
-        """Interrupt what still runs, and let it remove its temporary files; a cluster that is gone runs nothing.
+        """Give up what still runs: it ends when this process leaves the cluster, and an unfinished shard has no name.
 
-        Never by force: a task that ends while Ray kills its worker aborts this process.
+        Nothing is cancelled: Ray aborts this process where a cancelled task is just being handed to a worker.
         """
-        with suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
-            for reference in (*self._running, *self._streams):
-                ray.cancel(reference)
-            if self._running:
-                ray.wait([*self._running], num_returns=len(self._running), timeout=_END_S, fetch_local=False)
         self._running.clear()
         self._streams.clear()
         self._chains.clear()
