@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -16,15 +17,15 @@ from pipeline.errors import RecipeError
 Canonical = None | bool | int | float | str | list["Canonical"] | dict[str, "Canonical"]
 
 
-class Movable:
+class Movable(ABC):
     """A config some of whose fields only say where something lies that other fields identify."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def locations(self) -> tuple[str, ...]:
         """Names of these fields, which are no part of the config's digest."""
-        raise NotImplementedError
 
 
 def canonical(value: object, *, located: bool = True) -> Canonical:
