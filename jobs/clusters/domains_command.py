@@ -117,8 +117,7 @@ def _clusters(store: Store, manifest: Manifest) -> pa.Table:
 
 
 def _stored_weights(store: Store, manifest: Manifest, table: pa.Table) -> Mapping[str, float]:
-    """What the search of the version's recipe found; none, and a line on standard error, where it mixed others than
-    these domains."""
+    """What the search of the version's recipe found, or none, with a line on standard error if it mixed others."""
     if named_step(manifest, RESULT_STEP) is None:
         return {}
     weights = stored_result(store, manifest).weights

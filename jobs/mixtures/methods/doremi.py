@@ -26,18 +26,24 @@ def _steps(space: MixtureSpace, runs: Runs) -> list[Floats]:
             f"DoReMi needs one target for each of the {len(space.domains)} domains, in their order, got "
             f"{runs.losses.shape[1]}; name such targets or use another method"
         )
-    same = np.abs(runs.mixtures - space.proportional).max(axis=1) <= 1e-9
-    if not same.any():
+    # of each the first alone: of domains of equal tokens, the weights start at the same mixture
+    reference = _first_run(runs, space.proportional)
+    if reference is None:
         raise ValueError("DoReMi needs a run of the proportional mixture, its reference; measure at least two mixtures")
-    # the first alone: of domains of equal tokens, the weights start at the same mixture
-    first = int(np.argmax(same))
-    reference = runs.losses[first]
+    current = _first_run(runs, space.project(np.array(space.current))) if space.current else None
     weights = [space.uniform]
-    for losses in np.delete(runs.losses, first, axis=0):
-        grown = weights[-1] * np.exp(_RATE * np.maximum(losses - reference, 0.0))
+    for number, losses in enumerate(runs.losses):
+        if number in (reference, current):  # anchors that are no step
+            continue
+        grown = weights[-1] * np.exp(_RATE * np.maximum(losses - runs.losses[reference], 0.0))
         smooth = (1 - _SMOOTHING) * grown / grown.sum() + _SMOOTHING / len(grown)
         weights.append(space.project(smooth))
     return weights
+
+
+def _first_run(runs: Runs, mixture: Floats) -> int | None:
+    same = np.abs(runs.mixtures - mixture).max(axis=1) <= 1e-9
+    return int(np.argmax(same)) if same.any() else None
 
 
 def _propose(space: MixtureSpace, runs: Runs, number: int, count: int, generator: np.random.Generator) -> Floats:

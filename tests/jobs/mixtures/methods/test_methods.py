@@ -136,6 +136,18 @@ def test_doremi_raises_what_is_above_its_reference():
         METHODS["doremi"].choose(space, Runs(mixtures=anchors(space), losses=np.ones((2, 1))), None)
 
 
+def test_doremi_measures_the_current_mixture_and_takes_no_step_by_it():
+    space = MixtureSpace(domains=("a", "b"), tokens=(60, 40), target_tokens=10)
+    losses, shares = np.array([[2.0, 1.0], [1.0, 1.0], [1.0, 9.0]]), np.full(2, 0.5)
+    with_current = replace(space, current=(0.1, 0.9))
+    told = (
+        (space, Runs(mixtures=anchors(space), losses=losses[:2], target_weights=shares)),
+        (with_current, Runs(mixtures=anchors(with_current), losses=losses, target_weights=shares)),
+    )
+    without, same = (METHODS["doremi"].propose(*pair, 1, 1, np.random.default_rng(0)) for pair in told)
+    np.testing.assert_array_equal(without, same)
+
+
 def test_doremi_moves_where_uniform_is_proportional():
     space = MixtureSpace(domains=("a", "b", "c"), tokens=(10, 10, 10), target_tokens=10)
     learned = np.array([3.0, 1.0, 0.5])
